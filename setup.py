@@ -1,0 +1,25 @@
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+root = Path(__file__).parent
+ini = ConfigParser(delimiters=['='])
+ini.read(root/'settings.ini', encoding='utf-8')
+cfg = ini['DEFAULT']
+
+setup(
+    name=cfg['lib_name'],
+    version=cfg['version'],
+    description=cfg['description'],
+    long_description=(root/'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author=cfg['author'],
+    license_expression={'apache2': 'Apache-2.0'}[cfg['license']],
+    keywords=cfg['keywords'].split(),
+    python_requires=f">={cfg['min_python']}",
+    packages=find_packages(include=[cfg['lib_name'], f"{cfg['lib_name']}.*"]),
+    install_requires=cfg['requirements'].split(),
+    extras_require={'dev': cfg['dev_requirements'].split()},
+    entry_points={'console_scripts': cfg['console_scripts'].split()},
+)

@@ -1,0 +1,42 @@
+"Where things are in the project, what its notebooks export, and how to run its tools elsewhere."
+import os, re, shutil, subprocess, sys, sysconfig
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+NBS, LIB = ROOT/'nbs', ROOT/'bidf_mkd'
+
+def relative(path): return path.relative_to(NBS)
+
+NOTEBOOKS = sorted(p for p in NBS.rglob('*.ipynb') if not any(o[0] in '._' for o in relative(p).parts))
+
+def read(path): return nbformat.read(path, as_version=4)
+
+def code_cells(nb): return [c for c in nb.cells if c.cell_type == 'code']
+
+def directives(nb, name):
+    "The argument of each `#| name` line in `nb`, '' where there is none"
+    return [a for c in code_cells(nb) for a in re.findall(rf'^#\|[ \t]*{name}\b[ \t]*(\S*)', c.source, re.M)]
+
+EXPORTING = {m: p for p in NOTEBOOKS for m in directives(read(p), 'default_exp')}   # module -> the notebook that exports it
+
+def environment(**extra):
+    "What a subprocess gets: this tree first on its path, and tools that do their work though a test called them"
+    return {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | {'PYTHONPATH': str(ROOT)} | extra
+
+def copy_project(to):
+    "Copy what nbdev and setuptools read, and the tests, to the folder `to`"
+    for o in 'settings.ini', 'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE': shutil.copy(ROOT/o, to)
+    for o in NBS, LIB, ROOT/'tests': shutil.copytree(o, to/o.name, ignore=shutil.ignore_patterns('__pycache__', '.*'))
+    return to
+
+def run(*command, cwd=ROOT, **env):
+    "What `command` prints, run in the folder `cwd`"
+    done = subprocess.run(command, cwd=cwd, env=environment(**env), capture_output=True, text=True)
+    assert not done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+def python(*args, **kwargs): return run(sys.executable, *args, **kwargs)
+
+def nbdev(command, cwd): run(Path(sysconfig.get_path('scripts'))/f'nbdev-{command}', cwd=cwd)
