@@ -39,6 +39,8 @@ def test_is_fit_to_read(path):
     assert prose and prose[0].source.startswith('# '), 'its first markdown cell has no title'
     assert len(code) <= 5 or outputs, 'it is saved without outputs'
     assert not [o.ename for o in outputs if o.output_type == 'error'], 'an error is saved in it'
+    figures = [o.data for o in outputs if 'application/vnd.plotly.v1+json' in o.get('data', {})]
+    assert all({'image/png', 'image/jpeg'} & set(f) for f in figures), 'a figure has no still picture for readers on the web'
     assert path.stat().st_size < KILOBYTES*1000, f'it has more than {KILOBYTES} kB: store pictures as one sheet'
     assert 'widgets' not in nb.metadata, 'the state of its widgets is saved in it'
     assert nb.metadata.get('kernelspec', {}).get('name') == 'python3', 'its kernel is not python3'

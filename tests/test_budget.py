@@ -1,0 +1,117 @@
+"A budget is never exceeded by a single image, whatever the sizes, and running out of it loses nothing."
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+
+from bidf_mkd.api import Api, BudgetExceeded
+from bidf_mkd.data import draw
+from bidf_mkd.estimator import FAMILIES, zo_grad
+from bidf_mkd.models import conv4, seeded
+from bidf_mkd.recovery import recover
+from bidf_mkd.replay import Memory
+from bidf_mkd.training import Config, meta_train
+
+SHAPE, CLASSES = (1, 16, 16), 'abcde'
+
+class Service:
+    "A stand-in for a real service: numpy inside, and its own count of the images that arrived"
+    def __init__(self, seed=0): self.w, self.received = np.random.default_rng(seed).normal(size=(256, 5)), 0
+
+    def __call__(self, x):
+        self.received += len(x)
+        score = np.exp(np.asarray(x).reshape(len(x), -1) @ self.w)
+        return score/score.sum(1, keepdims=True)
+
+quick = settings(max_examples=40, deadline=None)
+
+@quick
+@given(budget=st.integers(0, 60), batches=st.lists(st.integers(1, 25), max_size=12))
+def test_calls(budget, batches):
+    service = Service()
+    api = Api(service, CLASSES, SHAPE, budget)
+    for n in batches:
+        before = service.received
+        if n <= budget - before: api(torch.rand(n, *SHAPE))
+        else:
+            with pytest.raises(BudgetExceeded): api(torch.rand(n, *SHAPE))
+            assert service.received == before
+    assert api.n_queries == service.received <= budget
+
+@quick
+@given(budget=st.integers(0, 400), n=st.integers(1, 7), q=st.integers(1, 12), chunk=st.none() | st.integers(1, 12),
+       family=st.sampled_from(['sphere', 'blocks2', 'blocks4', 'blocks8', 'blocks16']))
+def test_gradient(budget, n, q, chunk, family):
+    service = Service()
+    api = Api(service, CLASSES, SHAPE, budget)
+    q = min(q, 4) if family == 'blocks2' else q
+    ask = lambda: zo_grad(lambda x: api(x.clamp(0, 1))[:,0], torch.rand(n, *SHAPE), q, .1, FAMILIES[family], chunk=chunk)
+    if n*(q+1) <= budget: assert torch.isfinite(ask()).all() and service.received == n*(q+1)
+    else:
+        with pytest.raises(BudgetExceeded): ask()
+    assert api.n_queries == service.received <= budget
+
+@quick
+@given(budget=st.integers(0, 500), n=st.integers(1, 6), q=st.integers(1, 8), chunk=st.none() | st.integers(1, 8), boundary=st.booleans())
+def test_recovery(budget, n, q, chunk, boundary):
+    service = Service()
+    api = Api(service, CLASSES, SHAPE, budget)
+    student = seeded(0, conv4, 5, 1, 16, 4) if boundary else None
+    steps = recover(api, torch.arange(n) % 5, student, steps=5, q=q, mu=.1, chunk=chunk, nz=4, ngf=2)
+    affordable = min(5, budget//(n*(q+1)))
+    if not affordable:
+        with pytest.raises(BudgetExceeded): next(steps)
+        assert service.received == 0
+        return
+    *_, last = steps
+    assert last.step == affordable and bool(last.stopped) == (affordable < 5)
+    assert api.n_queries == service.received == last.n_queries == affordable*n*(q+1) <= budget
+    assert np.allclose(Service()(last.images), last.probs, atol=1e-5)
+
+@settings(max_examples=12, deadline=None)
+@given(budget=st.integers(0, 1500), per_api=st.integers(0, 700), own=st.integers(0, 700))
+def test_training(budget, per_api, own):
+    services = [Service(s) for s in range(3)]
+    apis = [Api(f, [f'{i}{c}' for c in CLASSES], SHAPE, own) for i, f in enumerate(services)]
+    cfg = Config(images=2, steps=3, q=5, directions='blocks4', nz=4, ngf=2, distil_steps=1, distil_inner_steps=1, distil_batch=6,
+                 shot=1, query=1, replay_steps=1, final_steps=1, inner_steps=1, meta_batch=1, budget=budget, budget_per_api=per_api)
+    memory = Memory()
+    records = list(meta_train(seeded(0, conv4, 5, 1, 16, 4), apis, cfg, memory=memory))
+    received = [f.received for f in services]
+    assert sum(received) <= budget and max(received) <= min(per_api, own)
+    assert [a.n_queries for a in apis] == received
+    complete = 3*2*3*60
+    assert (sum(received) < complete) == any(r['kind'] == 'budget' for r in records)
+    kept = {}
+    for r in records:
+        if r['kind'] in ('support', 'query'): kept[r['visit'], r['kind']] = len(r['recovery'].images)
+    assert len(memory) == sum(kept.values())                       # all that was recovered is remembered
+
+def test_nothing_but_images_leaves():
+    "What the function behind an API gets is a plain batch of images; what comes back has no history"
+    seen = []
+    def spy(x):
+        seen.append(x)
+        return Service()(x)
+    api = Api(spy, CLASSES, SHAPE)
+    *_, last = recover(api, torch.arange(5), seeded(0, conv4, 5, 1, 16, 4), steps=2, q=3, mu=.1, nz=4, ngf=2)
+    assert all(type(x) is torch.Tensor and not x.requires_grad and x.grad_fn is None and x.min() >= 0 and x.max() <= 1 for x in seen)
+    assert not last.images.requires_grad and not last.probs.requires_grad
+    assert sum(map(len, seen)) == api.n_queries == 2*5*4
+
+def test_learns_from_numpy():
+    "The whole pipeline on APIs that are plain numpy: nearest mean of drawn characters"
+    def nearest(chars):
+        means = np.stack([draw(c, 40, size=16, channels=1).float().mean(0).numpy().ravel()/255 for c in chars])
+        def f(x):
+            score = np.exp(-((np.asarray(x).reshape(len(x), 1, -1) - means)**2).sum(2))
+            return score/score.sum(1, keepdims=True)
+        return Api(f, chars, SHAPE, 20_000)
+    apis = [nearest('ABCDE'), nearest('FGHJK')]
+    cfg = Config(images=4, steps=8, directions='blocks4', nz=16, ngf=4, distil_steps=1, query=2, replay_steps=1, final_steps=2, meta_batch=1)
+    memory = Memory()
+    records = list(meta_train(seeded(0, conv4, 5, 1, 16, 8), apis, cfg, memory=memory))
+    assert records[-1]['kind'] == 'final' and len(memory) == 2*2*20
+    assert all(0 < a.n_queries == 2*8*20*17 <= a.budget for a in apis)
+    recovered = [r for r in records if r['kind'] == 'support' and r['visit'] == 0]
+    assert recovered[-1]['loss'] < recovered[0]['loss']

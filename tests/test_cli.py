@@ -1,0 +1,98 @@
+"The command as a user runs it: its files, its errors, killed and interrupted in the middle."
+import json, os, signal, subprocess, sys, time
+from itertools import product
+
+import pytest
+import torch
+from PIL import Image
+
+from bidf_mkd.zoo import load_model
+from project import ROOT, environment
+
+pytestmark = pytest.mark.xdist_group('cli')     # one worker: all compare with the same demo
+SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '30000']
+
+def start(*args):
+    command = sys.executable, '-c', 'import sys; from bidf_mkd.cli import main; sys.exit(main())', *args
+    return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+def finish(process):
+    out, err = process.communicate(timeout=500)
+    return process.returncode, out, err
+
+def steps(out, kind):
+    "How many steps of a kind are in the log"
+    log = out/'log.jsonl'
+    return sum(f'"kind": "{kind}"' in line for line in log.read_text().splitlines()) if log.exists() else 0
+
+def wait_for(process, out, kind, n):
+    "Wait until the demo has done `n` steps of a kind"
+    until = time.monotonic() + 300
+    while steps(out, kind) < n:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(.02)
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    "A demo that nobody disturbed"
+    out = tmp_path_factory.mktemp('whole')/'demo'
+    code, said, err = finish(start(*SMALL, '--out', str(out)))
+    assert code == 0, err
+    return out, said
+
+def test_results(whole):
+    out, said = whole
+    r = json.loads((out/'results.json').read_text(encoding='utf-8'))
+    assert set(r) >= {'rows', 'n_queries', 'queries_by_api', 'budget', 'seconds', 'seed', 'dataset', 'versions'}
+    assert r['n_queries'] == sum(r['queries_by_api'].values()) <= r['budget'] == 30_000 and r['dataset'] == 'glyphs'
+    cells = [(row['method'], row['shot'], row['classifier'], row['transductive']) for row in r['rows']]
+    assert sorted(cells) == sorted(product(('random init', 'bidf_mkd'), (1, 5), ('finetune', 'prototype'), (True, False)))
+    assert all(0 <= row['mean'] <= 100 and row['n'] == 4 and row['split'] == 'meta_test' and row['way'] == 5 for row in r['rows'])
+    assert f"{r['n_queries']:,} of 30,000 queries" in said and 'random init' in said
+
+def test_files(whole):
+    out, _ = whole
+    report = (out/'report.html').read_text(encoding='utf-8')
+    assert 'Recovered images' in report and 'src="http' not in report and '<link' not in report
+    sheets = list((out/'recovered').glob('*.png'))
+    assert len(sheets) == 1 + (steps(out, 'support') > 20) and all(Image.open(s).size > (100, 100) for s in sheets)
+    weights, card = load_model(out/'model.safetensors')
+    assert card['dataset'] == 'glyphs' and card['n_queries'] <= 30_000 and all(torch.isfinite(v).all() for v in weights.values())
+
+@pytest.mark.parametrize('kind, n', [('support', 7), ('query', 5), ('final', 30)])
+def test_killed(whole, tmp_path, kind, n):
+    "SIGKILL in the middle of a recovery or of learning; the same command then ends with the same weights and count"
+    out = tmp_path/'demo'
+    process = start(*SMALL, '--out', str(out))
+    wait_for(process, out, kind, n)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (out/'results.json').exists()
+    code, _, err = finish(start(*SMALL, '--out', str(out)))
+    assert code == 0, err
+    weights, expected = (load_model(o/'model.safetensors')[0] for o in (out, whole[0]))
+    assert all(torch.equal(v, expected[k]) for k, v in weights.items())
+    ours, theirs = (json.loads((o/'results.json').read_text()) for o in (out, whole[0]))
+    assert all(ours[k] == theirs[k] for k in ('rows', 'n_queries', 'queries_by_api'))
+
+def test_interrupted(tmp_path):
+    "Ctrl-C ends it with a word on how to go on"
+    out = tmp_path/'demo'
+    process = start(*SMALL, '--out', str(out))
+    wait_for(process, out, 'support', 2)
+    os.kill(process.pid, signal.SIGINT)
+    code, _, err = finish(process)
+    assert code == 130 and f'go on with: bidf-mkd {" ".join(SMALL)} --out {out}' in err and 'Traceback' not in err
+
+@pytest.mark.parametrize('args, word', [
+    (['demo', '--dataset', '/nowhere'], "no data set '/nowhere'"), (['demo', '--budget', '5'], 'does not pay for one step'),
+    (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'), (['demo', '--apis', '0'], 'expected at least 1'),
+    (['dance'], 'invalid choice'), (['demo', '--out', '/proc/nothing'], '/proc/nothing')])
+def test_errors_are_one_line(args, word):
+    code, _, err = finish(start(*args))
+    assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
+
+def test_debug_shows_where():
+    code, _, err = finish(start('demo', '--dataset', '/nowhere', '--debug'))
+    assert code != 0 and 'Traceback' in err
