@@ -132,17 +132,20 @@ class Counted:
             yield e
             self.bar.update()
 
-# %% ../nbs/14_cli.ipynb #8927165a
+# %% ../nbs/14_cli.ipynb #f5f52a09
 def versions()->dict[str, str]:
     "What the numbers were made with"
     return dict(bidf_mkd=bidf_mkd.__version__, python=platform.python_version()) | {k: version(k) for k in ('torch', 'torchvision', 'numpy')}
 
-def recovered_sheets(memory:Memory)->Iterator[tuple[str, torch.Tensor, list[str], list[str]]]:
+def recovered_sheets(
+    memory:Memory,
+    most:int|None=None  # images a class, at most
+)->Iterator[tuple[str, torch.Tensor, list[str], list[str]]]:
     "For each API: its name, what was recovered from it, captions, classes; the same number of images for each class"
     for s, classes in enumerate(memory.sources):
         rows = [torch.where((memory.source == s) & (memory.label == memory.classes.index(c)))[0] for c in classes]
         kept = [(c, r) for c, r in zip(classes, rows) if len(r)]
-        few = min(len(r) for _, r in kept)
+        few = min(most or len(memory), *(len(r) for _, r in kept))
         pick = torch.cat([r[memory.confidence[r].argsort(descending=True)[:few]] for _, r in kept])
         captions = [f'{memory.classes[memory.label[i]]} {memory.confidence[i]:.2f}' for i in pick]
         yield f'API {s}', memory.images[pick], captions, [c for c, _ in kept]
@@ -162,7 +165,7 @@ def report(results:dict, memory:Memory, log:Log)->str:
     steps = lambda *kinds: [r for r in log.rows if r['method'] == 'bidf_mkd' and r['kind'] in kinds]
     recovering = [r | dict(set=f"API {r['visit']}, {r['kind']}") for r in steps('support', 'query')]
     learning = [r | dict(meta_step=i) for i, r in enumerate(steps('replay', 'final'))]
-    sheets = [viz.image_sheet(x, captions, rows=classes, title=name) for name, x, captions, classes in recovered_sheets(memory)]
+    sheets = [viz.image_sheet(x, captions, rows=classes, title=name) for name, x, captions, classes in recovered_sheets(memory, 10)]
     tasks = range(2 if memory.ready(5, 4) else 0)
     tasks = [viz.task_sheet(memory.sample(5, 1, 3, generator_for(i), restyled=True), title=f'Task {i+1}') for i in tasks]
     return viz.html_report(f"bidf_mkd on {results['dataset']}", [

@@ -330,10 +330,10 @@ def regions(
     fig.update_annotations(font_size=12)
     return _styled(fig, title, n_queries, width=200 + 260*len(panels), height=380, margin_t=64)
 
-# %% ../nbs/02_viz.ipynb #a1401a12
+# %% ../nbs/02_viz.ipynb #fb3c1182
 def _setting(row):
     "What has to be equal for two results to be compared"
-    return f"{row['way']}-way {row['shot']}-shot<br>{row['classifier']}" + ('<br>transductive' if row.get('transductive') else '')
+    return f"{row['way']}-way {row['shot']}-shot<br>{row['classifier']}" + {True: '<br>transductive', False: '<br>inductive'}.get(row.get('transductive'), '')
 
 def _result(r):
     return (f"{r['method']}: {r['mean']:.1f} ± {r['ci95']:.1f} %<br>{r.get('split', '')}, {r['n']:,} episodes" +

@@ -104,14 +104,15 @@ def test_learns_from_numpy():
     def nearest(chars):
         means = np.stack([draw(c, 40, size=16, channels=1).float().mean(0).numpy().ravel()/255 for c in chars])
         def f(x):
-            score = np.exp(-((np.asarray(x).reshape(len(x), 1, -1) - means)**2).sum(2))
+            distance = ((np.asarray(x).reshape(len(x), 1, -1) - means)**2).sum(2)
+            score = np.exp((distance.min(1, keepdims=True) - distance)/5)
             return score/score.sum(1, keepdims=True)
         return Api(f, chars, SHAPE, 20_000)
     apis = [nearest('ABCDE'), nearest('FGHJK')]
-    cfg = Config(images=4, steps=8, directions='blocks4', nz=16, ngf=4, distil_steps=1, query=2, replay_steps=1, final_steps=2, meta_batch=1)
+    cfg = Config(images=4, steps=20, directions='blocks4', nz=16, ngf=4, distil_steps=1, query=2, replay_steps=1, final_steps=2, meta_batch=1)
     memory = Memory()
     records = list(meta_train(seeded(0, conv4, 5, 1, 16, 8), apis, cfg, memory=memory))
     assert records[-1]['kind'] == 'final' and len(memory) == 2*2*20
-    assert all(0 < a.n_queries == 2*8*20*17 <= a.budget for a in apis)
+    assert all(0 < a.n_queries == 2*20*20*17 <= a.budget for a in apis)
     recovered = [r for r in records if r['kind'] == 'support' and r['visit'] == 0]
     assert recovered[-1]['loss'] < recovered[0]['loss']
