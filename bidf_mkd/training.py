@@ -115,7 +115,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #8248c773
+# %% ../nbs/10_training.ipynb #48b2f95e
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -175,12 +175,12 @@ class Run:
             for done in recover(api, labels, student, cfg.lam, **settings):
                 right = (done.probs.argmax(1) == labels).float().mean().item()
                 yield self.record(kind, done.step, loss=done.loss.mean().item(), acc=right, recovery=done)
-            stopped = done.stopped
-        except BudgetExceeded as e: stopped = str(e)
-        if stopped: yield self.record('budget', 0, message=f'{kind} set of API {self.index}: {stopped}')
-        if done:
-            self.sets[kind] = done.images, done.probs
-            self.memory.add(done.images, api.classes, done.probs)
+            if done.stopped: yield self.record('budget', 0, message=f'{kind} set of API {self.index}: {done.stopped}')
+        except BudgetExceeded as e: yield self.record('budget', 0, message=f'{kind} set of API {self.index}: {e}')
+        finally: # also when it is interrupted, or the API fails
+            if done:
+                self.sets[kind] = done.images, done.probs
+                self.memory.add(done.images, api.classes, done.probs)
 
     def support(self):
         yield from self.recover_set('support')
