@@ -132,7 +132,7 @@ class Counted:
             yield e
             self.bar.update()
 
-# %% ../nbs/14_cli.ipynb #8908c083
+# %% ../nbs/14_cli.ipynb #4fe0f603
 def versions()->dict[str, str]:
     "What the numbers were made with"
     return dict(bidf_mkd=bidf_mkd.__version__, python=platform.python_version()) | {k: version(k) for k in ('torch', 'torchvision', 'numpy')}
@@ -186,7 +186,8 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, log:Log):
     "Write all that a demo leaves behind"
     (out/'results.json').write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding='utf-8')
     card = {k: results[k] for k in ('dataset', 'seed', 'n_queries', 'budget', 'versions')}
-    card |= dict(arch='conv4', use='batch statistics are not stored: adapt or calibrate it on the support images of a task', rows=[r for r in results['rows'] if r['method'] == 'bidf_mkd'])
+    card['use'] = 'batch statistics are not stored: adapt or calibrate it on the support images of a task'
+    card |= dict(arch='conv4', rows=[r for r in results['rows'] if r['method'] == 'bidf_mkd'])
     save_model(out/'model.safetensors', models['bidf_mkd'], card)
     (out/'recovered').mkdir(exist_ok=True)
     for name, x, _, classes in recovered_sheets(memory): viz.sheet_image(x, columns=len(x)//len(classes)).save(out/'recovered'/f"{name.replace(' ', '-')}.png")
