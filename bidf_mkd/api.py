@@ -19,7 +19,7 @@ class ApiError(RuntimeError):
 class BudgetExceeded(RuntimeError):
     "The call would have sent more images than the budget allows; it was not made"
 
-# %% ../nbs/03_api.ipynb #a3e0fe75
+# %% ../nbs/03_api.ipynb #620c881d
 def probabilities(p:torch.Tensor)->torch.Tensor:
     "Everything"
     return p
@@ -35,6 +35,7 @@ def rounded(digits:int)->Callable:
 def top_k(k:int)->Callable:
     "The `k` largest probabilities; what is left is spread evenly over the other classes"
     def reveal(p):
+        if not 0 < k <= p.shape[1]: raise ValueError(f'top_k: expected 1 to {p.shape[1]} of {p.shape[1]} classes, got {k}')
         value, index = p.topk(k, dim=1)
         rest = (1 - value.sum(1, keepdim=True)).clamp_min(0)/max(1, p.shape[1]-k)
         return rest.expand_as(p).scatter(1, index, value)
@@ -42,7 +43,7 @@ def top_k(k:int)->Callable:
 
 REVEALS = dict(probabilities=probabilities, label_only=label_only)
 
-# %% ../nbs/03_api.ipynb #a3433618
+# %% ../nbs/03_api.ipynb #f8633bf5
 class Api:
     "A classifier of which nothing is known but its answers: counts, caps and validates"
     def __init__(self,
@@ -58,6 +59,7 @@ class Api:
         if isinstance(reveals, str) and reveals not in REVEALS:
             raise ValueError(f'reveals: expected one of {", ".join(REVEALS)} or a function, got {reveals!r}')
         self.reveals = REVEALS[reveals] if isinstance(reveals, str) else reveals
+        self.reveals(torch.full((1, self.way), 1/self.way)) # a policy that does not fit is told before anything is paid
 
     @property
     def way(self)->int: return len(self.classes)

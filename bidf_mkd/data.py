@@ -7,13 +7,13 @@ __all__ = ['ALPHABET', 'FONTS', 'SPLITS', 'IMAGES', 'CIFAR_FS', 'Task', 'as_floa
            'glyph_classes', 'check_split', 'glyphs', 'decode', 'folder_files', 'zip_files', 'class_files',
            'image_folder', 'data_root', 'cifar100', 'cifar_fs', 'Domain', 'folder_domain', 'domain']
 
-# %% ../nbs/00_data.ipynb #a1bc63c3
-import io, os, zipfile
+# %% ../nbs/00_data.ipynb #3ee159f7
+import io, os, warnings, zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Sequence
 import numpy as np, torch
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch.nn import functional as F
@@ -26,7 +26,7 @@ class Task(NamedTuple):
     xq: torch.Tensor # query images
     yq: torch.Tensor # their labels
 
-# %% ../nbs/00_data.ipynb #3e930c56
+# %% ../nbs/00_data.ipynb #b8fc895d
 def as_float(
     x:torch.Tensor # 8-bit images, any shape
 )->torch.Tensor:   # float images in [0,1]
@@ -42,20 +42,21 @@ class Episodes:
         shot:int=1,     # support images a class
         query:int=15,   # query images a class
         n:int=600,      # number of tasks
-        seed:int=0
+        seed:int=0,
+        names:Sequence[str]=() # class names, for errors
     ):
         self.x, self.way, self.shot, self.query, self.n, self.seed = x, way, shot, query, n, seed
         self.labels = y.unique().tolist()
         self.rows = [torch.where(y == c)[0] for c in self.labels]
-        self._check()
+        self._check(names)
 
-    def _check(self):
+    def _check(self, names):
         "Raise if the images do not suffice for such tasks"
         if self.way > len(self.rows): raise ValueError(f'{self.way}-way episodes need {self.way} classes; the data has {len(self.rows)}')
         few, c = min((len(r), c) for c, r in zip(self.labels, self.rows))
         need = self.shot + self.query
         if few < need:
-            raise ValueError(f'episodes of {self.shot} shot and {self.query} queries need {need} images a class; class {c} has {few}')
+            raise ValueError(f'episodes of {self.shot} shot and {self.query} queries need {need} images a class; class {names[c] if names else c} has {few}')
 
     def __len__(self): return self.n
 
@@ -138,7 +139,7 @@ def glyphs(
     x = torch.cat([draw(c, per_class, size, channels, seed) for c in classes])
     return x, torch.arange(len(classes)).repeat_interleave(per_class), classes
 
-# %% ../nbs/00_data.ipynb #36ceeca1
+# %% ../nbs/00_data.ipynb #a3294d41
 IMAGES = '.png', '.jpg', '.jpeg', '.bmp', '.webp', '.gif', '.ppm', '.tif', '.tiff'
 
 def decode(
@@ -149,7 +150,8 @@ def decode(
 )->np.ndarray:      # uint8 (c,h,w)
     "An image file as an array"
     try: image = Image.open(io.BytesIO(data)).convert('L' if channels == 1 else 'RGB')
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e: raise ValueError(f'{name} is not a readable image: {e}') from e
+    except UnidentifiedImageError as e: raise ValueError(f'{name} is not a readable image') from e
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: raise ValueError(f'{name} is not a readable image: {e}') from e
     w, h = image.size
     if (w, h) != (size, size):
         image = image.resize((max(size, round(w*size/min(w, h))), max(size, round(h*size/min(w, h)))), Image.BILINEAR)
@@ -157,7 +159,7 @@ def decode(
         image = image.crop(((w-size)//2, (h-size)//2, (w-size)//2 + size, (h-size)//2 + size))
     return np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
 
-# %% ../nbs/00_data.ipynb #31a6810b
+# %% ../nbs/00_data.ipynb #b4faa146
 def folder_files(root:Path)->tuple[list[str], Callable[[str], bytes]]:
     "The paths below a folder (folders end in '/'), and a function that reads one"
     names = (p.relative_to(root).as_posix() + '/'*p.is_dir() for p in root.rglob('*'))
@@ -178,9 +180,9 @@ def class_files(
     names, read = (folder_files if root.is_dir() else zip_files)(root)
     found, has_split = {}, False
     for parts in ([*n.rstrip('/').split('/'), *[''][:n.endswith('/')]] for n in names):
-        if split not in parts[:-1]: continue
+        if split not in parts[:-1] or any(o.startswith('.') or o == '__MACOSX' for o in parts): continue
         at, has_split = parts.index(split), True
-        if len(parts) < at+3 or parts[at+1].startswith('.'): continue
+        if len(parts) < at+3: continue
         images = found.setdefault(parts[at+1], [])
         if len(parts) == at+3 and parts[-1].lower().endswith(IMAGES): images.append('/'.join(parts))
     if not has_split: raise FileNotFoundError(f'{root} has no folder {split}/; expected {split}/<class>/<image>')
@@ -238,7 +240,7 @@ def cifar_fs(
     sizes = torch.tensor([len(images[c]) for c in classes])
     return torch.cat([images[c] for c in classes]), torch.arange(len(classes)).repeat_interleave(sizes), tuple(classes)
 
-# %% ../nbs/00_data.ipynb #93a6c395
+# %% ../nbs/00_data.ipynb #718161d8
 @dataclass(frozen=True)
 class Domain:
     "A data set: its name, image size, channels and the classes of each split"
@@ -258,7 +260,10 @@ class Domain:
 
 def folder_domain(name:str, path:Path, size:int)->Domain:
     "A class-folder tree with all three splits"
-    return Domain(name, size, 3, {s: tuple(class_files(path, s)[0]) for s in SPLITS}, lambda split: image_folder(path, split, size))
+    classes = {s: tuple(class_files(path, s)[0]) for s in SPLITS}
+    if shared := [c for c in classes['meta_test'] if c in classes['meta_train']]:
+        warnings.warn(f'{path}: class {shared[0]} is in meta_train and in meta_test; accuracies are then not those of unseen classes')
+    return Domain(name, size, 3, classes, lambda split: image_folder(path, split, size))
 
 def domain(
     name:str|Path,  # 'glyphs', 'cifar_fs', or the path of a class-folder tree or zip file

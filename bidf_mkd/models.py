@@ -4,10 +4,14 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'BatchNorm', 'calibrate', 'Classifier', 'features', 'conv4', 'seeded', 'resnet', 'resnet10',
-           'resnet18', 'Generator']
+           'resnet18', 'save_tensors', 'load_tensors', 'Generator']
 
-# %% ../nbs/01_models.ipynb #ce9afb59
+# %% ../nbs/01_models.ipynb #046933cf
+import json, os
+from pathlib import Path
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import safe_open, save
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -104,6 +108,31 @@ def resnet18(
     return resnet(way, [2, 2, 2, 2], channels)
 
 ARCHITECTURES = dict(conv4=conv4, resnet10=resnet10, resnet18=resnet18)
+
+# %% ../nbs/01_models.ipynb #5d7222e8
+def save_tensors(
+    path:str|Path,
+    kind:str,       # what it is: 'model', 'memory', 'run'
+    tensors:dict,   # by name
+    card:dict       # what describes them; plain values
+):
+    "Write tensors and their card to a safetensors file"
+    path = Path(path)
+    part = path.with_name(path.name + '.part')
+    held = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    part.write_bytes(save(held, metadata={kind: json.dumps(card, ensure_ascii=False)}))
+    os.replace(part, path)
+
+def load_tensors(
+    path:str|Path,
+    kind:str,           # what it should be
+    device:str|torch.device='cpu'
+)->tuple[dict, dict]:   # tensors by name, card
+    "Read what `save_tensors` wrote"
+    try:
+        with safe_open(path, 'pt', device=str(device)) as f: return {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()[kind])
+    except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as e:
+        raise ValueError(f'{path} is damaged, or no saved {kind}: {e!r}') from e
 
 # %% ../nbs/01_models.ipynb #3a06185f
 class Generator(nn.Sequential):

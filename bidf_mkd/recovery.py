@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FLOOR', 'kl', 'inversion_loss', 'black_box_loss', 'Recovery', 'crop_flip', 'check_labels', 'keep_best', 'recover',
-           'plane']
+           'descend', 'plane']
 
 # %% ../nbs/05_recovery.ipynb #047aef7b
 from typing import Callable, Iterator, NamedTuple
@@ -98,7 +98,7 @@ def keep_best(best:Recovery|None, new:Recovery)->Recovery:
     pick = lambda a, b: torch.where(better.view(-1, *[1]*(a.ndim-1)), a, b)
     return new._replace(images=pick(new.images, best.images), probs=pick(new.probs, best.probs), loss=pick(new.loss, best.loss))
 
-# %% ../nbs/05_recovery.ipynb #97dc206d
+# %% ../nbs/05_recovery.ipynb #c5728459
 def recover(
     api:Api,
     labels:torch.Tensor,        # the wanted labels (n,), on the device to work on
@@ -116,22 +116,37 @@ def recover(
 )->Iterator[Recovery]:
     "Invert an API into images of the wanted labels (paper, sections 3.2 and 3.3). Each step costs n*(q+1) queries"
     check_labels(labels, api)
+    if steps < 1: raise ValueError(f'steps: expected at least 1, got {steps}')
+    directions(torch.zeros(1, *api.shape), 1, torch.Generator()) # a family that does not fit is told before anything is paid
     g = torch.Generator(labels.device).manual_seed(seed)
     net = seeded(seed, Generator, api.shape[1], api.shape[0], nz, ngf).to(labels.device)
     z = torch.randn(len(labels), nz, generator=g, device=labels.device, requires_grad=True)
     weights = [*net.parameters(), z]
-    opt, best, start = torch.optim.Adam(weights, lr, betas=(.5, .999)), None, api.n_queries
+    zo = dict(q=q, mu=mu, directions=directions, generator=g, chunk=chunk)
+    def ask():
+        api.afford(len(labels)*(q+1))
+        x = crop_flip(net(z), g, flip=flip)
+        return x.detach(), *black_box_loss(api, x, labels, student, lam, **zo)
+    return descend(ask, torch.optim.Adam(weights, lr, betas=(.5, .999)), api, labels, steps)
+
+def descend(
+    ask:Callable,   # -> images, their loss (n,), the API's answers
+    opt:torch.optim.Optimizer,
+    api:Api,
+    labels:torch.Tensor,
+    steps:int
+)->Iterator[Recovery]:
+    "The steps of a recovery, and the best of each image so far"
+    best, start = None, api.n_queries
     for step in range(1, steps+1):
-        try:
-            api.afford(len(labels)*(q+1))
-            x = crop_flip(net(z), g, flip=flip)
-            loss, p = black_box_loss(api, x, labels, student, lam, q=q, mu=mu, directions=directions, generator=g, chunk=chunk)
+        try: x, loss, p = ask()
         except BudgetExceeded as e:
             if best is None: raise
             yield best._replace(stopped=f'stopped after {best.step} of {steps} steps: {e}')
             return
-        best = keep_best(best, Recovery(x.detach(), labels, p, loss.detach(), api.n_queries - start, step))
+        best = keep_best(best, Recovery(x, labels, p, loss.detach(), api.n_queries - start, step))
         yield best
+        weights = [w for group in opt.param_groups for w in group['params']]
         opt.zero_grad(); loss.mean().backward(inputs=weights); opt.step()
 
 # %% ../nbs/05_recovery.ipynb #9ec1cd62

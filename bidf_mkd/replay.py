@@ -5,14 +5,12 @@
 # %% auto #0
 __all__ = ['restyle', 'soften', 'choose', 'Memory']
 
-# %% ../nbs/07_replay.ipynb #48d37948
-import json
+# %% ../nbs/07_replay.ipynb #ae9dee90
 from pathlib import Path
 from typing import Sequence
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import safe_open, save_file
 from .data import Task, as_float
+from .models import load_tensors, save_tensors
 
 # %% ../nbs/07_replay.ipynb #25f726a4
 def restyle(
@@ -47,7 +45,7 @@ def choose(
         raise ValueError(f'a task needs {way} classes with at least {need} images each; the memory has {len(classes)} such classes')
     return None, draw(classes, way)
 
-# %% ../nbs/07_replay.ipynb #e351a09a
+# %% ../nbs/07_replay.ipynb #368e4351
 class Memory:
     "Recovered images, with their class, the confidence of their API, and the API they come from"
     def __init__(self,
@@ -111,8 +109,8 @@ class Memory:
 
     def state(self)->tuple[dict, dict]: # tensors by name, and what describes them
         "All that is needed to make this memory again"
-        tensors = zip(('images', 'label', 'source', 'confidence'), self._held())
-        return {k: v.contiguous() for k, v in tensors}, dict(per_class=self.per_class, classes=self.classes, sources=self.sources)
+        tensors = dict(zip(('images', 'label', 'source', 'confidence'), self._held()))
+        return tensors, dict(per_class=self.per_class, classes=self.classes, sources=self.sources)
 
     def restore(self, tensors:dict, card:dict):
         "Become the memory of which `state` told"
@@ -121,17 +119,13 @@ class Memory:
 
     def save(self, path:str|Path):
         "Write the memory to a safetensors file"
-        tensors, card = self.state()
-        save_file(tensors, path, metadata=dict(memory=json.dumps(card, ensure_ascii=False)))
+        save_tensors(path, 'memory', *self.state())
 
     @classmethod
     def load(cls, path:str|Path)->'Memory':
         "Read a memory from a safetensors file"
         memory = cls()
-        try:
-            with safe_open(path, 'pt') as f: memory.restore({k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()['memory']))
-        except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as e:
-            raise ValueError(f'{path} is no saved memory: {e!r}') from e
+        memory.restore(*load_tensors(path, 'memory'))
         return memory
 
     def _held(self): return self.images, self.label, self.source, self.confidence

@@ -6,25 +6,23 @@
 __all__ = ['PRESETS', 'PHASES', 'Config', 'visit_cost', 'run_cost', 'seed_for', 'generator_for', 'improves', 'Run', 'check_apis',
            'meta_train']
 
-# %% ../nbs/10_training.ipynb #e524d603
-import json, math, os
+# %% ../nbs/10_training.ipynb #400d1031
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator, Sequence
 import numpy as np, torch
-from safetensors import SafetensorError
-from safetensors.torch import safe_open, save_file
 from torch import nn
 from torch.func import functional_call
 from .api import Api, BudgetExceeded, Journal
 from .data import Task, as_float
 from .distillation import adapt, kd_loss, maml_loss, mkd_loss
 from .estimator import FAMILIES
-from .models import seeded
+from .models import load_tensors, save_tensors, seeded
 from .recovery import recover
 from .replay import Memory
 
-# %% ../nbs/10_training.ipynb #9ab8132c
+# %% ../nbs/10_training.ipynb #e10eaa4b
 @dataclass(frozen=True)
 class Config:
     "The settings of `meta_train`"
@@ -55,7 +53,7 @@ class Config:
     restyled:bool = True        # random colours for replayed images
     soft:bool = False           # soft labels for replayed images
     replay_steps:int = 20       # meta-steps a visit, at most
-    patience:int = 10           # replay has stopped improving when the mean loss of so many steps is not below that of as many before
+    patience:int = 5            # replay has stopped improving when the mean loss of so many steps is not below that of as many before
     final_steps:int = 150       # meta-steps after the last visit
     # joint distillation
     joint_steps:int = 0         # steps; 0: the APIs are not asked
@@ -82,7 +80,7 @@ class Config:
 PRESETS = dict(
     default=Config(),
     paper=Config(images=30, steps=200, q=100, mu=.005, directions='sphere', ngf=64, distil_steps=1, distil_batch=150,
-                 mix=1., restyled=False, replay_steps=200, final_steps=0))
+                 mix=1., restyled=False, replay_steps=200, patience=100, final_steps=0))
 
 # %% ../nbs/10_training.ipynb #4cb49677
 def visit_cost(
@@ -115,7 +113,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #48b2f95e
+# %% ../nbs/10_training.ipynb #3026b4a0
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -145,6 +143,9 @@ class Run:
     def record(self, kind:str, step:int, **values)->dict:
         return dict(visit=self.visit, kind=kind, step=step, n_queries=sum(self.spent), memory=len(self.memory)) | values
 
+    def spent_up(self, phase:str, message:str)->dict:
+        return self.record('budget', PHASES.index(phase), message=f'{message} (its share of all budgets)')
+
     def go(self, phase:str):
         "Enter a phase and write that down; the answers kept for the one before are not needed any more"
         old = self.journal(self.phase)
@@ -157,17 +158,19 @@ class Run:
     def journal(self, kind:str)->Path|None:
         return self.checkpoint and self.checkpoint.with_name(f'{self.checkpoint.stem}-{self.visit}-{kind}.answers')
 
-    def metered(self, i:int, kind:str, reserve:int=0)->Api:
-        "API `i` under what is left of all budgets, with `reserve` images of each API kept for later"
+    def metered(self, i:int, kind:str, sets:int=1, sets_of_api:int=1, reserve:int=0)->Api:
+        "API `i` under its share of what is left of all budgets: for one of `sets` to come, `reserve` images of each API kept for later"
         api, cfg = self.apis[i], self.cfg
-        left = min(cfg.budget - sum(self.spent) - reserve*len(self.apis), cfg.budget_per_api - self.spent[i] - reserve, api.remaining - reserve)
-        return Api(Journal(api, self.journal(kind)) if self.checkpoint else api, api.classes, api.shape, max(0, left))
+        total, own = cfg.budget - sum(self.spent) - reserve*len(self.apis), min(cfg.budget_per_api - self.spent[i], api.remaining) - reserve
+        share = min(total/sets, own/sets_of_api)
+        return Api(Journal(api, self.journal(kind)) if self.checkpoint else api, api.classes, api.shape, max(0, share if math.isinf(share) else int(share)))
 
     def recover_set(self, kind:str, student=None)->Iterator[dict]:
         "Recover a set into `sets` and the memory"
         cfg, done = self.cfg, None
         reserve = 2*self.apis[0].way*cfg.images*self.visits if cfg.joint_steps else 0
-        api = self.metered(self.index, kind, reserve)
+        sets, sets_of_api = (2*len(range(self.visit, self.visits, every)) - (kind == 'query') for every in (1, len(self.apis)))
+        api = self.metered(self.index, kind, sets, sets_of_api, reserve)
         labels = torch.arange(api.way, device=self.device).repeat_interleave(cfg.images)
         settings = dict(steps=cfg.steps, q=cfg.q, mu=cfg.mu, directions=FAMILIES[cfg.directions], lr=cfg.recovery_lr, nz=cfg.nz,
                         ngf=cfg.ngf, flip=cfg.flip, seed=seed_for(cfg.seed, self.visit, PHASES.index(kind)))
@@ -175,8 +178,8 @@ class Run:
             for done in recover(api, labels, student, cfg.lam, **settings):
                 right = (done.probs.argmax(1) == labels).float().mean().item()
                 yield self.record(kind, done.step, loss=done.loss.mean().item(), acc=right, recovery=done)
-            if done.stopped: yield self.record('budget', 0, message=f'{kind} set of API {self.index}: {done.stopped}')
-        except BudgetExceeded as e: yield self.record('budget', 0, message=f'{kind} set of API {self.index}: {e}')
+            if done.stopped: yield self.spent_up(kind, f'{kind} set of API {self.index} {done.stopped}')
+        except BudgetExceeded as e: yield self.spent_up(kind, f'{kind} set of API {self.index} left out: {e}')
         finally: # also when it is interrupted, or the API fails
             if done:
                 self.sets[kind] = done.images, done.probs
@@ -240,19 +243,21 @@ class Run:
         self.go('replay')
 
     def replay(self):
-        if self.can_replay(): yield from self.learn('replay', self.replayed, self.cfg.meta_batch, self.cfg.replay_steps, self.cfg.patience)
+        if self.sets and self.can_replay(): yield from self.learn('replay', self.replayed, self.cfg.meta_batch, self.cfg.replay_steps, self.cfg.patience)
         last = self.visit + 1 == self.visits
         self.sets = {}
         if not last: self.visit += 1
-        self.go('ask' if last and self.cfg.joint_steps else 'final' if last else 'support')
+        self.go('ask' if last and self.cfg.joint_steps and len(self.memory) else 'final' if last else 'support')
 
     def ask(self):
         "Ask every API about every image in memory"
         x = as_float(self.memory.images).to(self.device)
         for i in range(self.step, len(self.apis)):
             api = self.metered(i, f'ask{i}')
-            try: self.sets[f'{i:04}'] = torch.cat([api(o) for o in x.split(500)]),
-            except BudgetExceeded as e: yield self.record('budget', i, message=f'API {i} is left out of joint distillation: {e}')
+            try:
+                api.afford(len(x))
+                self.sets[f'{i:04}'] = torch.cat([api(o) for o in x.split(500)]),
+            except BudgetExceeded as e: yield self.spent_up('ask', f'API {i} left out of joint distillation: {e}') | dict(visit=i)
             self.step = i+1
             self.save()
             if self.checkpoint: self.journal(f'ask{i}').unlink(missing_ok=True)
@@ -289,20 +294,13 @@ class Run:
         tensors |= {f'sets.{k}.{j}': v for k, pair in self.sets.items() for j, v in enumerate(pair)}
         head = dict(cfg=asdict(self.cfg), memory=card, visit=self.visit, phase=self.phase, step=self.step, losses=self.losses,
                     start=self.start, n_queries=[a.n_queries for a in self.apis])
-        part = self.checkpoint.with_suffix('.part')
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        save_file(tensors, part, metadata=dict(run=json.dumps(head, ensure_ascii=False)))
-        os.replace(part, self.checkpoint)
+        save_tensors(self.checkpoint, 'run', tensors, head)
 
     def load(self):
         "Take up the run that was written down"
-        try:
-            with safe_open(self.checkpoint, 'pt', device=str(self.device)) as f:
-                head, tensors = json.loads(f.metadata()['run']), {k: f.get_tensor(k) for k in f.keys()}
-        except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as e:
-            raise ValueError(f'{self.checkpoint} is damaged or no checkpoint: {e!r}') from e
+        tensors, head = load_tensors(self.checkpoint, 'run', self.device)
         begun, wanted = (c | dict(apis=n) for c, n in ((head['cfg'], len(head['start'])), (asdict(self.cfg), len(self.apis))))
-        if differs := [k for k in wanted if begun.get(k) != wanted[k]]:
+        if differs := [k for k in wanted if begun.get(k) != wanted[k] and not k.startswith('budget')]:
             k = differs[0]
             raise ValueError(f'{self.checkpoint} was begun with {k}={begun.get(k)!r}, not {wanted[k]!r}; use the same settings or another place')
         under = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -315,7 +313,7 @@ class Run:
         for a, n in zip(self.apis, head['n_queries']): a.n_queries = n
         self.visit, self.phase, self.step, self.losses, self.start = (head[k] for k in ('visit', 'phase', 'step', 'losses', 'start'))
 
-# %% ../nbs/10_training.ipynb #98bdc38c
+# %% ../nbs/10_training.ipynb #acd014b6
 def check_apis(apis:Sequence[Api]):
     "Raise unless the APIs can be learned from together"
     if not apis: raise ValueError('expected at least one API, got none')
@@ -337,4 +335,4 @@ def meta_train(
     path = Path(checkpoint) if checkpoint else None
     if path: path.parent.mkdir(parents=True, exist_ok=True)
     run = Run(model.train(), apis, cfg, Memory(cfg.per_class) if memory is None else memory, path)
-    yield from run.records()
+    return run.records()

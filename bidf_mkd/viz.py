@@ -217,7 +217,7 @@ def task_sheet(
     fig.update_xaxes(visible=True, side='top', showgrid=False, ticks='', tickvals=middles, ticktext=['support', 'query'])
     return fig.update_layout(margin_t=fig.layout.margin.t + 20, height=fig.layout.height + 20)
 
-# %% ../nbs/02_viz.ipynb #915d808e
+# %% ../nbs/02_viz.ipynb #5041504a
 QUANTITIES = dict(  # key in a record -> title of its axis with the unit, format of its ticks
     n_queries=('queries (images sent)', '~s'), q=('queries per image', ''), step=('step', ''), epoch=('epoch', ''),
     seconds=('time (s)', ''), loss=('loss (nats)', ''), kl=('divergence (nats)', ''), grad_norm=('norm of the gradient', ''),
@@ -254,7 +254,7 @@ def curves(
         style = dict(color=COLOURS[(i if by else j) % len(COLOURS)], dash=DASHES[j % len(DASHES) if by else 0])
         fig.add_trace(_curve([r for r in records if r.get(by) == g], x, k, ', '.join(parts), line=style))
     fig.update_xaxes(_axis([x], 'x' in log)).update_yaxes(_axis(keys, 'y' in log))
-    return _styled(fig, title, width=640, height=340, showlegend=len(fig.data) > 1)
+    return _styled(fig, title, width=640, height=max(340, 120 + 20*len(fig.data)), showlegend=len(fig.data) > 1)
 
 # %% ../nbs/02_viz.ipynb #bacbee26
 def cosines(

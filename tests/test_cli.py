@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bidf_mkd.zoo import load_model
+from bidf_mkd.models import load_tensors
 from project import ROOT, environment
 
 pytestmark = pytest.mark.xdist_group('cli')     # one worker: all compare with the same demo
@@ -56,8 +56,8 @@ def test_files(whole):
     report = (out/'report.html').read_text(encoding='utf-8')
     assert 'Recovered images' in report and 'src="http' not in report and '<link' not in report
     sheets = list((out/'recovered').glob('*.png'))
-    assert len(sheets) == 1 + (steps(out, 'support') > 20) and all(Image.open(s).size > (100, 100) for s in sheets)
-    weights, card = load_model(out/'model.safetensors')
+    assert len(sheets) == 2 and all(Image.open(s).size > (100, 100) for s in sheets)
+    weights, card = load_tensors(out/'model.safetensors', 'model')
     assert card['dataset'] == 'glyphs' and card['n_queries'] <= 30_000 and all(torch.isfinite(v).all() for v in weights.values())
 
 @pytest.mark.parametrize('kind, n', [('support', 7), ('query', 5), ('final', 30)])
@@ -71,7 +71,7 @@ def test_killed(whole, tmp_path, kind, n):
     assert not (out/'results.json').exists()
     code, _, err = finish(start(*SMALL, '--out', str(out)))
     assert code == 0, err
-    weights, expected = (load_model(o/'model.safetensors')[0] for o in (out, whole[0]))
+    weights, expected = (load_tensors(o/'model.safetensors', 'model')[0] for o in (out, whole[0]))
     assert all(torch.equal(v, expected[k]) for k, v in weights.items())
     ours, theirs = (json.loads((o/'results.json').read_text()) for o in (out, whole[0]))
     assert all(ours[k] == theirs[k] for k in ('rows', 'n_queries', 'queries_by_api'))
@@ -88,10 +88,36 @@ def test_interrupted(tmp_path):
 @pytest.mark.parametrize('args, word', [
     (['demo', '--dataset', '/nowhere'], "no data set '/nowhere'"), (['demo', '--budget', '5'], 'does not pay for one step'),
     (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'), (['demo', '--apis', '0'], 'expected at least 1'),
-    (['dance'], 'invalid choice'), (['demo', '--out', '/proc/nothing'], '/proc/nothing')])
+    (['demo', '--episodes', '1'], 'expected at least 2'), (['dance'], 'invalid choice'), (['demo', '--out', '/proc/nothing'], '/proc/nothing')])
 def test_errors_are_one_line(args, word):
     code, _, err = finish(start(*args))
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
+
+@pytest.mark.parametrize('broken, word', [('x.png', 'x.png is not a readable image'), (None, 'class g has 2')])
+def test_meta_test_data_is_looked_at_first(tmp_path, broken, word):
+    "Test images that cannot be used are told before an API is trained or asked"
+    data, out = tmp_path/'data', tmp_path/'out'
+    for split, classes in dict(meta_train='abcde', meta_val='vwxyz', meta_test='ghijk').items():
+        for c in classes:
+            (data/split/c).mkdir(parents=True)
+            for i in range(2): Image.new('RGB', (32, 32)).save(data/split/c/f'{i}.png')
+    if broken: (data/'meta_test'/'k'/broken).write_bytes(b'no image')
+    code, _, err = finish(start('demo', '--dataset', str(data), '--apis', '1', '--out', str(out)))
+    assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
+    assert not (out/'zoo').exists() and not (out/'log.jsonl').exists()
+
+def test_other_settings_are_refused(whole):
+    "Another seed or number of APIs in the folder of a demo: told before anything is trained"
+    out, _ = whole
+    for change, word in ((['--seed', '1'], 'seed 0, not 1'), (['--apis', '3'], 'apis 2, not 3')):
+        code, _, err = finish(start(*SMALL, '--out', str(out), *change))
+        assert code == 2 and word in err and len(list((out/'zoo').iterdir())) == 2, err
+
+def test_a_small_budget_is_shared(whole):
+    out, said = whole
+    r = json.loads((out/'results.json').read_text(encoding='utf-8'))
+    assert len(set(r['queries_by_api'].values())) == 1 and len(r['budget_notes']) == 4
+    assert all(n in (out/'report.html').read_text(encoding='utf-8') for n in r['budget_notes'])
 
 def test_debug_shows_where():
     code, _, err = finish(start('demo', '--dataset', '/nowhere', '--debug'))
