@@ -6,8 +6,10 @@
 __all__ = ['REVEALS', 'ApiError', 'BudgetExceeded', 'probabilities', 'label_only', 'rounded', 'top_k', 'Api', 'check_images',
            'checked', 'Journal']
 
-# %% ../nbs/03_api.ipynb #2cad2cbf
-import math, struct, zlib
+# %% ../nbs/03_api.ipynb #3f6318da
+import math, os, struct
+from collections import defaultdict, deque
+from hashlib import blake2b
 from pathlib import Path
 from typing import Callable, Sequence
 import numpy as np, torch
@@ -43,7 +45,7 @@ def top_k(k:int)->Callable:
 
 REVEALS = dict(probabilities=probabilities, label_only=label_only)
 
-# %% ../nbs/03_api.ipynb #f8633bf5
+# %% ../nbs/03_api.ipynb #2543b8d3
 class Api:
     "A classifier of which nothing is known but its answers: counts, caps and validates"
     def __init__(self,
@@ -53,7 +55,10 @@ class Api:
         budget:float=math.inf,             # images that may be sent in all
         reveals:str|Callable='probabilities' # a name in `REVEALS`, or a function from probabilities to what is let out
     ):
-        self.f, self.classes, self.shape, self.budget, self.n_queries = f, tuple(classes), tuple(shape), budget, 0
+        self.f, self.classes, self.shape, self.budget, self.n_queries, self.n_failed = f, tuple(classes), tuple(shape), budget, 0, 0
+        if not callable(f): raise ValueError(f'an API is a function from images to probabilities: got {f!r}')
+        if not self.classes: raise ValueError(f'classes: expected a list of names, got {classes!r}')
+        if len(self.shape) != 3 or min(self.shape) < 1: raise ValueError(f'shape: expected (channels, height, width), got {self.shape}')
         if len(set(self.classes)) != len(self.classes): raise ValueError(f'class names must differ: got {self.classes}')
         if not budget >= 0: raise ValueError(f'a budget is a number of images, 0 or more: got {budget}')
         if isinstance(reveals, str) and reveals not in REVEALS:
@@ -65,18 +70,24 @@ class Api:
     def way(self)->int: return len(self.classes)
 
     @property
-    def remaining(self)->float: return self.budget - self.n_queries
+    def remaining(self)->float: return self.budget - self.n_queries - self.n_failed
 
     def __repr__(self): return f'Api({self.way} classes, images {self.shape}, {self.n_queries:,} of {self.budget:,} queries)'
 
     def __call__(self,
         x:torch.Tensor  # images (n,c,h,w), float in [0,1]
     )->torch.Tensor:    # what the API reveals, (n,way), on the device of the images
-        "Ask about images. Costs one query an image"
+        "Ask about images. Costs one query an image; images that got no good answer are counted in `n_failed`, and against the budget"
         check_images(x, self.shape)
         self.afford(len(x))
+        self.n_failed += len(x) # until there is an answer
+        try: p = checked(self._ask(x.detach().clone()), len(x), self.classes)
+        except BudgetExceeded: # of an API behind this one: nothing was sent
+            self.n_failed -= len(x)
+            raise
+        self.n_failed -= len(x)
         self.n_queries += len(x)
-        return self.reveals(checked(self._ask(x.detach()), len(x), self.classes)).to(x.device)
+        return self.reveals(p).to(x.device)
 
     def afford(self, n:int):
         "Raise `BudgetExceeded` unless `n` more images may be sent"
@@ -109,44 +120,43 @@ def checked(p:torch.Tensor, n:int, classes:tuple[str, ...], slack:float=1e-2)->t
     if worst > slack: raise ApiError(f'the answers are no probabilities: they should sum to 1, one is off by {worst:.3g}')
     return p.clamp(0, 1)
 
-# %% ../nbs/03_api.ipynb #16dd9ba2
+# %% ../nbs/03_api.ipynb #5c7c8b8f
 class Journal:
-    "An API's answers, written to a file and read from it when the same images come in the same order again"
-    head = struct.Struct('<II') # checksum of the images, their number
+    "An API's answers, written to a file, and taken from it when the same images are asked about again"
+    head = struct.Struct('<c16sI') # S: sent, or A: answered; digest of the images; their number
 
     def __init__(self,
         api:Api,
-        path:str|Path   # the file; what it holds is used first
+        path:str|Path,          # the file; what it holds is used first
+        since:tuple[int, int]=(0, 0) # `n_queries` and `n_failed` of the API when the file was begun
     ):
-        self.api, self.path = api, Path(path)
-        self.kept = list(self._read())
-        self.read = 0 # bytes of the file that were used
+        self.api, self.path, self.kept = api, Path(path), defaultdict(deque)
+        answered, failed = self._read()
+        api.n_queries, api.n_failed = max(api.n_queries, since[0] + answered), max(api.n_failed, since[1] + failed)
 
     def _read(self):
-        "The whole records in the file, in order; a torn one at its end is left out"
-        data, at = (self.path.read_bytes() if self.path.exists() else b''), 0
+        "Take in the answers; how many images were answered, and how many were not. A record that is torn is cut off"
+        data, at, answered, failed, pending = (self.path.read_bytes() if self.path.exists() else b''), 0, 0, 0, 0
         while at + self.head.size <= len(data):
-            check, n = self.head.unpack_from(data, at)
-            end = at + self.head.size + 4*n*self.api.way
-            if end > len(data): return
-            yield check, np.frombuffer(data[at+self.head.size:end], '<f4').reshape(n, -1)
-            at = end
+            kind, digest, n = self.head.unpack_from(data, at)
+            body = data[at+self.head.size:][:4*n*self.api.way*(kind == b'A')]
+            if kind == b'A' and len(body) < 4*n*self.api.way: break
+            at += self.head.size + len(body)
+            failed, pending = failed + pending*(kind == b'S'), n*(kind == b'S')
+            if kind == b'A':
+                answered += n
+                self.kept[digest].append(np.frombuffer(body, '<f4').reshape(n, -1))
+        if at < len(data): os.truncate(self.path, at)
+        return answered, failed + pending
+
+    def _write(self, kind, digest, n, body=b''):
+        with open(self.path, 'ab') as f: f.write(self.head.pack(kind, digest, n) + body)
 
     def __call__(self, x):
-        check = zlib.crc32(x.detach().contiguous().cpu().numpy().tobytes())
-        if self.kept and self.kept[0][0] == check: return self._again(x)
-        self.kept = []
-        p = self.api(x)
-        with open(self.path, 'r+b' if self.path.exists() else 'wb') as f:
-            f.seek(self.read); f.truncate()
-            f.write(self.head.pack(check, len(x)) + p.cpu().numpy().astype('<f4').tobytes())
-            self.read = f.tell()
-        return p
-
-    def _again(self, x):
-        "The next answer in the file; it was paid for, so it is counted and not asked"
+        digest = blake2b(x.detach().contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
+        if self.kept[digest]: return torch.tensor(self.kept[digest].popleft(), device=x.device)
         self.api.afford(len(x))
-        _, p = self.kept.pop(0)
-        self.api.n_queries += len(x)
-        self.read += self.head.size + p.nbytes
-        return torch.tensor(p, device=x.device)
+        self._write(b'S', digest, len(x))
+        p = self.api(x)
+        self._write(b'A', digest, len(x), p.cpu().numpy().astype('<f4').tobytes())
+        return p

@@ -6,9 +6,9 @@
 __all__ = ['PLANS', 'SHOTS', 'Plan', 'plan_for', 'claim', 'Log', 'tests', 'build_zoo', 'learn', 'examine', 'Counted', 'versions',
            'recovered_sheets', 'table', 'report', 'write_results', 'demo', 'Parser', 'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #4a755e96
+# %% ../nbs/14_cli.ipynb #36cd29c0
 import argparse, json, platform, shlex, sys, time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Iterator, Sequence
@@ -24,7 +24,7 @@ from .replay import Memory
 from .training import Config, generator_for, meta_train, run_cost, visit_cost
 from .zoo import Zoo, scenario
 
-# %% ../nbs/14_cli.ipynb #3660866e
+# %% ../nbs/14_cli.ipynb #f18ef40f
 @dataclass(frozen=True)
 class Plan:
     "The size of a demo"
@@ -34,27 +34,33 @@ class Plan:
     cfg:Config
 
 PLANS = dict(
-    glyphs=Plan(8, 60, 200, Config(images=10, steps=20, query=9, flip=False, final_steps=60, budget=300_000)),
-    photos=Plan(8, 250, 400, Config(images=16, steps=25, query=10, replay_steps=8, patience=2, joint_steps=600, final_steps=0, budget=600_000)))
+    glyphs=Plan(8, 60, 200, Config(images=10, query=9, flip=False, final_steps=60, budget=100_000)),
+    photos=Plan(20, 250, 600, Config(procedural=4000, query=10, replay_steps=8, patience=2, joint_steps=2000, final_steps=0, budget=320_000)))
 SHOTS = 1, 5
 
 def plan_for(
     dataset:str,
     seed:int=0,
     budget:int|None=None,   # images sent to all APIs together; the plan's own by default
-    apis:int|None=None, episodes:int|None=None # likewise
+    apis:int|None=None, episodes:int|None=None, # likewise
+    changes:Sequence[tuple[str, str]]=() # names and values of settings (`Config`)
 )->Plan:
     "The plan of a demo, with what was asked for in place of its own values"
-    plan = PLANS.get(dataset, PLANS['photos'])
-    cfg = replace(plan.cfg, seed=seed, budget=plan.cfg.budget if budget is None else budget)
+    plan, kinds = PLANS.get(dataset, PLANS['photos']), {f.name: f.type for f in fields(Config)}
+    def typed(name, value):
+        if name not in kinds: raise ValueError(f'no setting {name!r}; expected one of {", ".join(kinds)}')
+        if kinds[name] is bool and value not in ('True', 'False'): raise ValueError(f'{name}: expected True or False, got {value!r}')
+        try: return value == 'True' if kinds[name] is bool else kinds[name](value)
+        except ValueError as e: raise ValueError(f'{name}: expected {kinds[name].__name__}, got {value!r}') from e
+    cfg = replace(plan.cfg, **{k: typed(k, v) for k, v in changes} | dict(seed=seed, budget=plan.cfg.budget if budget is None else budget))
     plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg)
-    least = visit_cost(cfg)//(2*cfg.steps) + run_cost(cfg, plan.apis) - plan.apis*visit_cost(cfg)
-    if cfg.budget < least: raise ValueError(f'a budget of {cfg.budget:,} queries does not pay for one step of recovery, which takes {least:,}')
+    least = 2*visit_cost(replace(cfg, steps=1))
+    if cfg.budget < least: raise ValueError(f'a budget of {cfg.budget:,} queries does not pay for one visit to an API; expected at least {least:,}')
     for k, least in dict(apis=1, episodes=2).items():
         if getattr(plan, k) < least: raise ValueError(f'{k}: expected at least {least}, got {getattr(plan, k)}')
     return plan
 
-# %% ../nbs/14_cli.ipynb #8750c214
+# %% ../nbs/14_cli.ipynb #1c533960
 def claim(out:Path, **settings):
     "Make the folder of a demo, or make sure that the one there was begun with the same settings"
     out.mkdir(parents=True, exist_ok=True)
@@ -62,7 +68,7 @@ def claim(out:Path, **settings):
     begun = json.loads(path.read_text(encoding='utf-8')) if path.exists() else settings
     if differs := [k for k in settings if begun.get(k) != settings[k]]:
         k = differs[0]
-        raise ValueError(f'{out} was begun with {k} {begun.get(k)!r}, not {settings[k]!r}; use the same settings, or another folder with --out')
+        raise ValueError(f'{out} was begun with {k}={begun.get(k)!r}, not {settings[k]!r}; use the same settings, or another folder with --out')
     path.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding='utf-8')
 
 class Log:
@@ -105,7 +111,7 @@ class Log:
         for r in self.rows: total[r['kind']] = total.get(r['kind'], 0) + r['seconds']
         return {k: round(v, 1) for k, v in total.items()}
 
-# %% ../nbs/14_cli.ipynb #ed795840
+# %% ../nbs/14_cli.ipynb #6d4bb500
 def tests(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
     "The tasks of the examination; data that does not give them is told before anything is paid"
     x, y, names = d.load('meta_test')
@@ -123,7 +129,7 @@ def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
 def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
     "Meta-train on the APIs; the model, the memory, and the queries by API"
     model, memory = seeded(cfg.seed, conv4, 5, *apis[0].shape[:2]), Memory(cfg.per_class)
-    steps = len(apis)*(2*cfg.steps + cfg.distil_steps + cfg.replay_steps) + cfg.final_steps + bool(cfg.joint_steps)*len(apis) + cfg.joint_steps
+    steps = len(apis)*(2*cfg.steps + cfg.distil_steps + cfg.replay_steps + 2) + cfg.final_steps + 2*cfg.joint_steps
     done = sum(r['method'] == method and r['kind'] != 'budget' for r in log.rows)
     with tqdm(total=steps, initial=done, desc=method, unit='step') as bar:
         for r in meta_train(model, apis, cfg, out/f"{method.replace(' ', '-')}.checkpoint", memory):
@@ -133,7 +139,7 @@ def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
                 bar.update(fresh)
                 bar.set_postfix_str(f"API {r['visit']} {r['kind']}, {r['n_queries']:,} queries")
         bar.total = bar.n
-        if not log.of(method, 'distil', 'replay', 'joint', 'final'):
+        if not log.of(method, 'first', 'distil', 'replay', 'joint', 'final'):
             message = 'nothing was learned: the budget recovers too few images for a meta-step'
             log.add(dict(method=method, kind='budget', step=-1, message=message))
             bar.write(f'budget: {message}')
@@ -149,6 +155,8 @@ def examine(models:dict, episodes:dict[int, Episodes], log:Log)->list[dict]:
 class Counted:
     "Episodes that move a progress bar"
     def __init__(self, episodes, bar): self.episodes, self.bar = episodes, bar
+
+    def __len__(self): return len(self.episodes)
 
     def __iter__(self):
         for e in self.episodes:
@@ -221,7 +229,7 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict,
         viz.sheet_image(x, columns=len(x)//len(classes)).save(out/'recovered'/f"{name.replace(' ', '-')}.png")
     (out/'report.html').write_text(report(results, memory, apis, log), encoding='utf-8')
 
-# %% ../nbs/14_cli.ipynb #9ae2197b
+# %% ../nbs/14_cli.ipynb #a6d057e8
 def demo(
     d:Domain,
     plan:Plan,
@@ -230,11 +238,11 @@ def demo(
 )->dict:                    # what results.json holds
     "APIs, recovery, meta-learning, evaluation, report"
     out = Path(out)
-    claim(out, dataset=d.name, size=d.size, seed=plan.cfg.seed, apis=plan.apis, api_steps=plan.api_steps)
     episodes = tests(d, plan)
+    claim(out, dataset=d.name, size=d.size, apis=plan.apis, api_steps=plan.api_steps, **asdict(plan.cfg))
     log, variants = Log(out/'log.jsonl'), {'bidf_mkd': plan.cfg}
     if ablations: variants |= {'no boundary set': replace(plan.cfg, boundary=False), 'no replay': replace(plan.cfg, replay_steps=0, final_steps=0)}
-    if ablations and plan.cfg.joint_steps: variants |= {'no joint distillation': replace(plan.cfg, joint_steps=0)}
+    if ablations: variants |= {'no drawn images': replace(plan.cfg, procedural=0), 'no joint distillation': replace(plan.cfg, joint_steps=0)}
     zoo = build_zoo(d, plan, out, log)
     apis = lambda: [zoo.api(i) for i in range(plan.apis)]
     learned = {method: learn(method, apis(), cfg, out, log) for method, cfg in variants.items()}
@@ -247,7 +255,7 @@ def demo(
     write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(apis())}, log)
     return results
 
-# %% ../nbs/14_cli.ipynb #43d6e284
+# %% ../nbs/14_cli.ipynb #5b1ddc96
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -267,6 +275,8 @@ def parser()->Parser:
     p.add_argument('--budget', type=int, help='images that may be sent to the APIs in all')
     p.add_argument('--apis', type=int, help='number of APIs')
     p.add_argument('--episodes', type=int, help='meta-test episodes for each number of shots')
+    p.add_argument('-p', nargs=2, action='append', default=[], metavar=('NAME', 'VALUE'),
+                   help='a setting of the method (a name of `training.Config`), for example: -p joint_steps 0')
     p.add_argument('--ablations', action='store_true', help='also learn with parts of the method switched off, one at a time, each with an equal budget')
     p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     p.set_defaults(run=run_demo)
@@ -275,9 +285,9 @@ def parser()->Parser:
 def run_demo(args):
     "`bidf-mkd demo`"
     if args.seed < 0: raise ValueError(f'--seed: expected 0 or more, got {args.seed}')
-    plan, d = plan_for(args.dataset, args.seed, args.budget, args.apis, args.episodes), domain(args.dataset, args.size)
+    plan, d = plan_for(args.dataset, args.seed, args.budget, args.apis, args.episodes, args.p), domain(args.dataset, args.size)
     planned = min(run_cost(plan.cfg, plan.apis), plan.cfg.budget)
-    print(f'{d.name}: {plan.apis} APIs, {planned:,} queries to be spent of a budget of {plan.cfg.budget:,}, everything goes to {args.out}/')
+    print(f'{d.name}: {plan.apis} APIs, at most {planned:,} queries to be spent of a budget of {plan.cfg.budget:,}, everything goes to {args.out}/')
     results = demo(d, plan, args.out, args.ablations)
     print(f"\nMeta-test accuracy, 5-way, {plan.episodes} episodes, 95% intervals; gain over random init on the same episodes\n\n{table(results['rows'])}\n")
     ablated = sum(results['queries_by_method'].values()) - results['n_queries']

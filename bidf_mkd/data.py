@@ -26,7 +26,7 @@ class Task(NamedTuple):
     xq: torch.Tensor # query images
     yq: torch.Tensor # their labels
 
-# %% ../nbs/00_data.ipynb #b8fc895d
+# %% ../nbs/00_data.ipynb #5f6bc213
 def as_float(
     x:torch.Tensor # 8-bit images, any shape
 )->torch.Tensor:   # float images in [0,1]
@@ -48,6 +48,8 @@ class Episodes:
         self.x, self.way, self.shot, self.query, self.n, self.seed = x, way, shot, query, n, seed
         self.labels = y.unique().tolist()
         self.rows = [torch.where(y == c)[0] for c in self.labels]
+        if len(x) != len(y): raise ValueError(f'expected a label for each image, got {len(x)} images and {len(y)} labels')
+        if min(way, shot, query, n) < 1: raise ValueError(f'way, shot, query and n must be at least 1, got {way}, {shot}, {query}, {n}')
         self._check(names)
 
     def _check(self, names):
@@ -139,7 +141,7 @@ def glyphs(
     x = torch.cat([draw(c, per_class, size, channels, seed) for c in classes])
     return x, torch.arange(len(classes)).repeat_interleave(per_class), classes
 
-# %% ../nbs/00_data.ipynb #a3294d41
+# %% ../nbs/00_data.ipynb #11114344
 IMAGES = '.png', '.jpg', '.jpeg', '.bmp', '.webp', '.gif', '.ppm', '.tif', '.tiff'
 
 def decode(
@@ -149,7 +151,10 @@ def decode(
     channels:int=3  # 3: colour, 1: grey
 )->np.ndarray:      # uint8 (c,h,w)
     "An image file as an array"
-    try: image = Image.open(io.BytesIO(data)).convert('L' if channels == 1 else 'RGB')
+    try:
+        image = Image.open(io.BytesIO(data))
+        if image.mode.startswith('I'): image = Image.fromarray((np.asarray(image)/257).astype(np.uint8)) # 16 bits a pixel
+        image = image.convert('L' if channels == 1 else 'RGB')
     except UnidentifiedImageError as e: raise ValueError(f'{name} is not a readable image') from e
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: raise ValueError(f'{name} is not a readable image: {e}') from e
     w, h = image.size

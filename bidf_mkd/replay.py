@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['restyle', 'soften', 'choose', 'Memory']
 
-# %% ../nbs/07_replay.ipynb #ae9dee90
+# %% ../nbs/07_replay.ipynb #ae2f5bf0
 from pathlib import Path
 from typing import Sequence
 import torch
+from .api import check_images
 from .data import Task, as_float
 from .models import load_tensors, save_tensors
 
@@ -45,12 +46,13 @@ def choose(
         raise ValueError(f'a task needs {way} classes with at least {need} images each; the memory has {len(classes)} such classes')
     return None, draw(classes, way)
 
-# %% ../nbs/07_replay.ipynb #368e4351
+# %% ../nbs/07_replay.ipynb #830a21d2
 class Memory:
     "Recovered images, with their class, the confidence of their API, and the API they come from"
     def __init__(self,
         per_class:int=1000 # images kept of each class
     ):
+        if per_class < 1: raise ValueError(f'per_class: expected at least 1, got {per_class}')
         self.per_class, self.classes, self.sources = per_class, [], []
         self.images = torch.empty(0, dtype=torch.uint8) # (n,c,h,w)
         self.label, self.source = torch.empty(2, 0, dtype=torch.long) # (n,) into `classes`, (n,) into `sources`
@@ -69,6 +71,8 @@ class Memory:
         classes = tuple(classes)
         if probs.shape != (len(images), len(classes)):
             raise ValueError(f'expected answers of shape ({len(images)}, {len(classes)}), image by class, got {tuple(probs.shape)}')
+        check_images(images, tuple(images.shape[1:]))
+        if not torch.isfinite(probs).all(): raise ValueError('the answers are not all numbers')
         if len(self) and images.shape[1:] != self.images.shape[1:]:
             raise ValueError(f'the memory holds images of shape {tuple(self.images.shape[1:])}, got {tuple(images.shape[1:])}')
         self.classes += [c for c in classes if c not in self.classes]

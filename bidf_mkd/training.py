@@ -4,37 +4,43 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'PHASES', 'Config', 'visit_cost', 'run_cost', 'seed_for', 'generator_for', 'improves', 'Run', 'check_apis',
-           'meta_train']
+           'check_model', 'meta_train']
 
-# %% ../nbs/10_training.ipynb #400d1031
+# %% ../nbs/10_training.ipynb #0ae4f10b
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Iterator, Sequence
 import numpy as np, torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn import functional as F
 from .api import Api, BudgetExceeded, Journal
 from .data import Task, as_float
 from .distillation import adapt, kd_loss, maml_loss, mkd_loss
 from .estimator import FAMILIES
-from .models import load_tensors, save_tensors, seeded
-from .recovery import recover
+from .models import Classifier, load_tensors, save_tensors, seeded
+from .procedural import procedural
+from .recovery import Recovery, crop_flip, recover, screen
 from .replay import Memory
 
-# %% ../nbs/10_training.ipynb #e10eaa4b
+# %% ../nbs/10_training.ipynb #dff8168d
 @dataclass(frozen=True)
 class Config:
     "The settings of `meta_train`"
+    # before any inversion
+    procedural:int = 2000       # drawn images that every API is asked about; 0: none
     # recovery
-    images:int = 20             # images a class, in the support set and in the query set
-    steps:int = 25              # steps of a recovery
-    q:int = 16                  # directions an image and step
+    images:int = 16             # images a class, in the support set and in the query set
+    steps:int = 10              # steps of a recovery, at most
+    enough:float = .1           # a support image with a smaller loss is not asked about any more; drawn images alone are screened by it
+    q:int = 4                   # directions an image and step
     mu:float = .5               # length of a step of the estimator
-    directions:str = 'blocks8'  # a name in `FAMILIES`
-    recovery_lr:float = 1e-3
-    nz:int = 256                # length of a latent vector
-    ngf:int = 24                # width of the generator
+    directions:str = 'waves8'   # a name in `FAMILIES`
+    recovery_lr:float = 0.      # of Adam; 0: what suits
+    nz:int = 256                # length of a latent vector } of the generator that makes the images
+    ngf:int = 24                # width                     } if none were drawn
     flip:bool = True            # mirrored images are of the same class
     boundary:bool = True        # recover query sets near the decision boundary
     boundary_from:int = 1       # first visit with a boundary set; before it the student is not worth disagreeing with
@@ -56,8 +62,9 @@ class Config:
     patience:int = 5            # replay has stopped improving when the mean loss of so many steps is not below that of as many before
     final_steps:int = 150       # meta-steps after the last visit
     # joint distillation
-    joint_steps:int = 0         # steps; 0: the APIs are not asked
-    joint_batch:int = 96        # images a step
+    joint_steps:int = 600       # before the visits on the drawn images, and after them on all; 0: APIs are not asked about each other's images
+    joint_batch:int = 128       # images a step
+    joint_lr:float = 3e-3       # highest learning rate of Adam, one cycle
     # all
     inner_lr:float = .01
     meta_lr:float = 1e-3        # of Adam
@@ -70,24 +77,26 @@ class Config:
 
     def __post_init__(self):
         if self.directions not in FAMILIES: raise ValueError(f'directions: expected one of {", ".join(FAMILIES)}, got {self.directions!r}')
-        for k in ('images steps q mu recovery_lr nz ngf distil_batch distil_inner_steps per_class shot query inner_steps meta_batch '
-                  'patience joint_batch inner_lr meta_lr').split():
+        for f in fields(self):
+            v = getattr(self, f.name)
+            if f.type is int and (not isinstance(v, int) or isinstance(v, bool)): raise ValueError(f'{f.name}: expected a whole number, got {v!r}')
+            if f.type in (int, float) and not v >= 0: raise ValueError(f'{f.name}: expected 0 or more, got {v!r}')
+        for k in ('images steps q mu nz ngf distil_batch distil_inner_steps per_class shot query inner_steps meta_batch patience '
+                  'joint_batch joint_lr inner_lr meta_lr').split():
             if not getattr(self, k) > 0: raise ValueError(f'{k}: expected a positive number, got {getattr(self, k)!r}')
-        for k in 'boundary_from distil_steps replay_steps final_steps joint_steps visits budget budget_per_api lam seed'.split():
-            if not getattr(self, k) >= 0: raise ValueError(f'{k}: expected 0 or more, got {getattr(self, k)!r}')
-        if not 0 <= self.mix <= 1: raise ValueError(f'mix: expected a share in [0, 1], got {self.mix!r}')
+        if not self.mix <= 1: raise ValueError(f'mix: expected a share in [0, 1], got {self.mix!r}')
 
 PRESETS = dict(
     default=Config(),
-    paper=Config(images=30, steps=200, q=100, mu=.005, directions='sphere', ngf=64, distil_steps=1, distil_batch=150,
-                 mix=1., restyled=False, replay_steps=200, patience=100, final_steps=0))
+    paper=Config(procedural=0, images=30, steps=200, enough=0., q=100, mu=.005, directions='sphere', ngf=64, distil_steps=1, distil_batch=150,
+                 mix=1., restyled=False, replay_steps=200, patience=100, joint_steps=0, final_steps=0))
 
-# %% ../nbs/10_training.ipynb #4cb49677
+# %% ../nbs/10_training.ipynb #ca2cdc99
 def visit_cost(
     cfg:Config,
     way:int=5   # classes of the API
 )->int:         # images sent
-    "The queries of a visit to an API: support and query set"
+    "The queries of a visit to an API, at most: support and query set"
     return 2*way*cfg.images*cfg.steps*(cfg.q + 1)
 
 def run_cost(
@@ -95,12 +104,12 @@ def run_cost(
     apis:int,   # how many
     way:int=5   # classes of each
 )->int:         # images sent
-    "The queries of a whole run, if no budget ends it sooner"
+    "The queries of a whole run, at most, if no budget ends it sooner"
     visits = cfg.visits or apis
-    return visits*visit_cost(cfg, way) + (2*way*cfg.images*visits*apis if cfg.joint_steps else 0)
+    return apis*cfg.procedural + visits*visit_cost(cfg, way) + (2*way*cfg.images*visits*apis if cfg.joint_steps else 0)
 
-# %% ../nbs/10_training.ipynb #fc75b041
-PHASES = 'support', 'query', 'distil', 'replay', 'ask', 'joint', 'final', 'done'
+# %% ../nbs/10_training.ipynb #14580186
+PHASES = 'draw', 'first', 'support', 'query', 'distil', 'replay', 'ask', 'joint', 'final', 'done'
 
 def seed_for(*parts:int)->int:
     "A seed for one place in a run"
@@ -113,18 +122,20 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #3026b4a0
+# %% ../nbs/10_training.ipynb #3cdae397
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
         self.model, self.apis, self.cfg, self.memory, self.checkpoint = model, apis, cfg, memory, checkpoint
         self.opt = torch.optim.Adam(model.parameters(), cfg.meta_lr)
-        self.visit, self.phase, self.step, self.losses, self.sets = 0, 'support', 0, [], {}
-        self.start = [a.n_queries for a in apis]
+        self.visit, self.phase, self.step, self.losses, self.sets, self.answers = 0, 'draw', 0, [], {}, {}
+        self.used, self.meter = [0]*len(apis), None     # queries by API, before this phase; the meter of this phase
+        self.counts = [(a.n_queries, a.n_failed) for a in apis]
         if checkpoint and checkpoint.exists(): self.load()
+        elif checkpoint: self.begin()
 
     @property
-    def spent(self)->list[int]: return [a.n_queries - s for a, s in zip(self.apis, self.start)]
+    def spent(self)->list[int]: return [n + (self.meter[1].n_queries if self.meter and self.meter[0] == i else 0) for i, n in enumerate(self.used)]
 
     @property
     def index(self)->int: return self.visit % len(self.apis)
@@ -135,45 +146,140 @@ class Run:
     @property
     def device(self): return next(self.model.parameters()).device
 
+    @cached_property
+    def pool(self)->torch.Tensor:
+        "The drawn images (n,c,h,w); they take half of the budgets, at most"
+        cfg, (c, h, _) = self.cfg, self.apis[0].shape
+        most = min(cfg.budget/len(self.apis), cfg.budget_per_api, *(a.budget - n - m for a, (n, m) in zip(self.apis, self.counts)))/2
+        n = int(min(cfg.procedural, most))
+        return as_float(procedural(n, c, h, cfg.seed) if n >= 4*cfg.images else torch.empty(0, c, h, h)).to(self.device)
+
     def records(self)->Iterator[dict]:
         "Go on from where the run is, to its end"
-        phases = dict(support=self.support, query=self.query, distil=self.distil, replay=self.replay, ask=self.ask, joint=self.joint, final=self.final)
-        while self.phase != 'done': yield from phases[self.phase]()
+        while self.phase != 'done': yield from getattr(self, self.phase)()
 
     def record(self, kind:str, step:int, **values)->dict:
         return dict(visit=self.visit, kind=kind, step=step, n_queries=sum(self.spent), memory=len(self.memory)) | values
 
-    def spent_up(self, phase:str, message:str)->dict:
-        return self.record('budget', PHASES.index(phase), message=f'{message} (its share of all budgets)')
+    def spent_up(self, phase:str, message:str, **values)->dict:
+        return self.record('budget', PHASES.index(phase), message=f'{message} (its share of all budgets)') | values
+
+    def settle(self):
+        "Book the queries of the meter"
+        self.used, self.meter = self.spent, None
+        self.counts = [(a.n_queries, a.n_failed) for a in self.apis]
 
     def go(self, phase:str):
         "Enter a phase and write that down; the answers kept for the one before are not needed any more"
+        self.settle()
         old = self.journal(self.phase)
         self.phase, self.step, self.losses = phase, 0, []
         self.save()
         if old: old.unlink(missing_ok=True)
 
-    # recovery
+    # budgets
 
     def journal(self, kind:str)->Path|None:
-        return self.checkpoint and self.checkpoint.with_name(f'{self.checkpoint.stem}-{self.visit}-{kind}.answers')
+        return self.checkpoint and self.checkpoint.with_name(f'{self.checkpoint.name}-{self.visit}-{kind}.answers')
 
-    def metered(self, i:int, kind:str, sets:int=1, sets_of_api:int=1, reserve:int=0)->Api:
-        "API `i` under its share of what is left of all budgets: for one of `sets` to come, `reserve` images of each API kept for later"
-        api, cfg = self.apis[i], self.cfg
-        total, own = cfg.budget - sum(self.spent) - reserve*len(self.apis), min(cfg.budget_per_api - self.spent[i], api.remaining) - reserve
-        share = min(total/sets, own/sets_of_api)
-        return Api(Journal(api, self.journal(kind)) if self.checkpoint else api, api.classes, api.shape, max(0, share if math.isinf(share) else int(share)))
+    def left(self, i:int)->tuple[float, float]:
+        "Images that may still be sent in all, and to API `i`"
+        cfg, (n, failed) = self.cfg, self.counts[i]
+        return cfg.budget - sum(self.used), min(cfg.budget_per_api - self.used[i], self.apis[i].budget - n - failed)
+
+    def metered(self, i:int, kind:str, share:float)->Api:
+        "API `i` behind a meter of this size"
+        api = self.apis[i]
+        journal = Journal(api, self.journal(kind), self.counts[i]) if self.checkpoint else api
+        self.meter = i, Api(journal, api.classes, api.shape, max(0, share if math.isinf(share) else int(share)))
+        return self.meter[1]
+
+    def share(self, kind:str)->float:
+        "What the set of this visit may cost: an equal part of what is left, less what is kept to ask all APIs about all images"
+        n, (total, own) = len(self.apis), self.left(self.index)
+        later = min(2*self.apis[0].way*self.cfg.images*self.visits, total/n/2, own/2) if self.cfg.joint_steps else 0
+        sets, sets_of_api = (2*len(range(self.visit, self.visits, every)) - (kind == 'query') for every in (1, n))
+        return min((total - later*n)/sets, (own - later)/sets_of_api)
+
+    # asking every API
+
+    def ask_all(self, kind:str, x:torch.Tensor, part:float)->Iterator[dict]:
+        "Ask every API about images, for a `part` of what is left"
+        for i in range(self.step, len(self.apis)):
+            total, own = self.left(i)
+            api = self.metered(i, f'{kind}{i}', min(total/(len(self.apis) - i), own)*part)
+            n = int(min(len(x), api.budget))
+            if n: self.answers[f'{kind}.{i:04}'] = torch.cat([api(o) for o in x[:n].split(500)])
+            self.step = i+1
+            yield self.record(kind, self.step)
+            if n < len(x): yield self.spent_up(kind, f'API {i} was asked about {n:,} of {len(x):,} images', visit=i)
+            self.settle()
+            self.save()
+            if self.checkpoint: self.journal(f'{kind}{i}').unlink(missing_ok=True)
+
+    def answered(self, kind:str, n:int)->torch.Tensor: # (n,apis,way)
+        "All answers to the images of a kind; NaN where an API was not asked"
+        out = torch.full((n, len(self.apis), self.apis[0].way), math.nan, device=self.device)
+        for i in range(len(self.apis)):
+            if (p := self.answers.get(f'{kind}.{i:04}')) is not None: out[:len(p),i] = p
+        return out
+
+    def draw(self):
+        if len(self.pool): yield from self.ask_all('draw', self.pool, .5)
+        self.go('first')
+
+    def first(self):
+        yield from self.distil_jointly('first', self.pool, self.answered('draw', len(self.pool)))
+        self.go('support')
+
+    def shuffled(self)->torch.Tensor:
+        "The images in memory, in an order that is the same each time"
+        return as_float(self.memory.images)[torch.randperm(len(self.memory), generator=generator_for(self.cfg.seed))].to(self.device)
+
+    def ask(self):
+        yield from self.ask_all('ask', self.shuffled(), 1)
+        self.go('joint')
+
+    def joint(self):
+        x = self.shuffled()
+        answers = [self.answered('draw', len(self.pool)), self.answered('ask', len(x))]
+        yield from self.distil_jointly('joint', torch.cat([self.pool, x]), torch.cat(answers))
+        self.go('final')
+
+    def distil_jointly(self, kind:str, x:torch.Tensor, p:torch.Tensor)->Iterator[dict]:
+        "Distil the answers of all APIs (n,apis,way) into the backbone, with a head for each API"
+        cfg, known = self.cfg, ~p.isnan().any(2)
+        if not cfg.joint_steps or not known.any(): return
+        x, p, known = (o[known.any(1)] for o in (x, p, known))
+        head = seeded(cfg.seed, nn.Linear, self.model.head.in_features, p.shape[1]*p.shape[2]).to(self.device)
+        opt = torch.optim.Adam([*self.model.backbone.parameters(), *head.parameters()], cfg.joint_lr)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(opt, cfg.joint_lr, total_steps=cfg.joint_steps)
+        for step in range(cfg.joint_steps):
+            g = generator_for(cfg.seed, PHASES.index(kind), step)
+            rows = torch.randint(len(x), (cfg.joint_batch,), generator=g).to(self.device)
+            at = known[rows]
+            log_s = head(self.model.backbone(crop_flip(x[rows], g, 2, cfg.flip))).view(p[rows].shape).log_softmax(2)
+            loss = F.kl_div(log_s[at], p[rows][at], reduction='batchmean')
+            opt.zero_grad(); loss.backward(); opt.step(); cycle.step()
+            yield self.record(kind, step+1, loss=loss.item())
+
+    # recovery
+
+    def start(self, kind:str, labels:torch.Tensor, student)->Recovery|None:
+        "The drawn images that suit best, of one half for the support set and of the other for the query set"
+        p = self.answers.get(f'draw.{self.index:04}')
+        if p is None or len(p) < 4*self.cfg.images: return None
+        half = slice(kind == 'query', len(p), 2)
+        return screen(self.pool[:len(p)][half], p[half], labels, student, self.cfg.lam)
 
     def recover_set(self, kind:str, student=None)->Iterator[dict]:
         "Recover a set into `sets` and the memory"
         cfg, done = self.cfg, None
-        reserve = 2*self.apis[0].way*cfg.images*self.visits if cfg.joint_steps else 0
-        sets, sets_of_api = (2*len(range(self.visit, self.visits, every)) - (kind == 'query') for every in (1, len(self.apis)))
-        api = self.metered(self.index, kind, sets, sets_of_api, reserve)
+        api = self.metered(self.index, kind, self.share(kind))
         labels = torch.arange(api.way, device=self.device).repeat_interleave(cfg.images)
-        settings = dict(steps=cfg.steps, q=cfg.q, mu=cfg.mu, directions=FAMILIES[cfg.directions], lr=cfg.recovery_lr, nz=cfg.nz,
-                        ngf=cfg.ngf, flip=cfg.flip, seed=seed_for(cfg.seed, self.visit, PHASES.index(kind)))
+        settings = dict(steps=cfg.steps, q=cfg.q, mu=cfg.mu, directions=FAMILIES[cfg.directions], lr=cfg.recovery_lr or None, nz=cfg.nz, ngf=cfg.ngf,
+                        flip=cfg.flip, start=self.start(kind, labels, student), enough=-math.inf if student else cfg.enough,
+                        seed=seed_for(cfg.seed, self.visit, PHASES.index(kind)))
         try:
             for done in recover(api, labels, student, cfg.lam, **settings):
                 right = (done.probs.argmax(1) == labels).float().mean().item()
@@ -246,38 +352,9 @@ class Run:
         if self.sets and self.can_replay(): yield from self.learn('replay', self.replayed, self.cfg.meta_batch, self.cfg.replay_steps, self.cfg.patience)
         last = self.visit + 1 == self.visits
         self.sets = {}
+        self.settle()
         if not last: self.visit += 1
         self.go('ask' if last and self.cfg.joint_steps and len(self.memory) else 'final' if last else 'support')
-
-    def ask(self):
-        "Ask every API about every image in memory"
-        x = as_float(self.memory.images).to(self.device)
-        for i in range(self.step, len(self.apis)):
-            api = self.metered(i, f'ask{i}')
-            try:
-                api.afford(len(x))
-                self.sets[f'{i:04}'] = torch.cat([api(o) for o in x.split(500)]),
-            except BudgetExceeded as e: yield self.spent_up('ask', f'API {i} left out of joint distillation: {e}') | dict(visit=i)
-            self.step = i+1
-            self.save()
-            if self.checkpoint: self.journal(f'ask{i}').unlink(missing_ok=True)
-            yield self.record('ask', self.step)
-        self.go('joint')
-
-    def joint(self):
-        "Distil all answers into the backbone, with a head for each API"
-        cfg, answers, x = self.cfg, [p for p, in self.sets.values()], as_float(self.memory.images).to(self.device)
-        width = self.model.head.in_features
-        heads = seeded(cfg.seed, lambda: nn.ModuleList(nn.Linear(width, p.shape[1]) for p in answers)).to(self.device)
-        opt = torch.optim.Adam([*self.model.backbone.parameters(), *heads.parameters()], cfg.meta_lr)
-        for step in range(cfg.joint_steps if answers else 0):
-            rows = torch.randperm(len(x), generator=generator_for(cfg.seed, PHASES.index('joint'), step))[:cfg.joint_batch].to(self.device)
-            z = self.model.backbone(x[rows])
-            loss = sum(kd_loss(h(z), p[rows]) for h, p in zip(heads, answers))/len(answers)
-            opt.zero_grad(); loss.backward(); opt.step()
-            yield self.record('joint', step+1, loss=loss.item())
-        self.sets = {}
-        self.go('final')
 
     def final(self):
         if self.can_replay(): yield from self.learn('final', self.replayed, self.cfg.meta_batch, self.cfg.final_steps)
@@ -292,15 +369,16 @@ class Run:
         tensors = {f'model.{k}': v for k, v in self.model.state_dict().items()} | {f'memory.{k}': v for k, v in memory.items()}
         tensors |= {f'opt.{i}.{k}': v for i, s in self.opt.state_dict()['state'].items() for k, v in s.items()}
         tensors |= {f'sets.{k}.{j}': v for k, pair in self.sets.items() for j, v in enumerate(pair)}
-        head = dict(cfg=asdict(self.cfg), memory=card, visit=self.visit, phase=self.phase, step=self.step, losses=self.losses,
-                    start=self.start, n_queries=[a.n_queries for a in self.apis])
+        tensors |= {f'answers.{k}': v for k, v in self.answers.items()}
+        head = dict(cfg=asdict(self.cfg), apis=[list(a.classes) for a in self.apis], memory=card, counts=self.counts,
+                    **{k: getattr(self, k) for k in ('visit', 'phase', 'step', 'losses', 'used')})
         save_tensors(self.checkpoint, 'run', tensors, head)
 
     def load(self):
         "Take up the run that was written down"
         tensors, head = load_tensors(self.checkpoint, 'run', self.device)
-        begun, wanted = (c | dict(apis=n) for c, n in ((head['cfg'], len(head['start'])), (asdict(self.cfg), len(self.apis))))
-        if differs := [k for k in wanted if begun.get(k) != wanted[k] and not k.startswith('budget')]:
+        begun, wanted = head['cfg'] | dict(apis=head['apis']), asdict(self.cfg) | dict(apis=[list(a.classes) for a in self.apis])
+        if differs := [k for k in wanted if begun.get(k) != wanted[k]]:
             k = differs[0]
             raise ValueError(f'{self.checkpoint} was begun with {k}={begun.get(k)!r}, not {wanted[k]!r}; use the same settings or another place')
         under = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -310,10 +388,18 @@ class Run:
         self.opt.load_state_dict(dict(state=moments, param_groups=self.opt.state_dict()['param_groups']))
         self.memory.restore({k: v.cpu() for k, v in under('memory.').items()}, head['memory'])
         for k, v in sorted(under('sets.').items()): self.sets[k.split('.')[0]] = (*self.sets.get(k.split('.')[0], ()), v)
-        for a, n in zip(self.apis, head['n_queries']): a.n_queries = n
-        self.visit, self.phase, self.step, self.losses, self.start = (head[k] for k in ('visit', 'phase', 'step', 'losses', 'start'))
+        self.answers = under('answers.')
+        for a, (n, failed) in zip(self.apis, head['counts']): a.n_queries, a.n_failed = max(a.n_queries, n), max(a.n_failed, failed)
+        self.counts = [tuple(c) for c in head['counts']]
+        self.visit, self.phase, self.step, self.losses, self.used = (head[k] for k in ('visit', 'phase', 'step', 'losses', 'used'))
 
-# %% ../nbs/10_training.ipynb #acd014b6
+    def begin(self):
+        "Write down what the run is before anything is paid for; answers that lie there are of another run"
+        for p in self.checkpoint.parent.iterdir():
+            if p.name.startswith(f'{self.checkpoint.name}-') and p.suffix == '.answers': p.unlink()
+        self.save()
+
+# %% ../nbs/10_training.ipynb #9952b906
 def check_apis(apis:Sequence[Api]):
     "Raise unless the APIs can be learned from together"
     if not apis: raise ValueError('expected at least one API, got none')
@@ -322,6 +408,16 @@ def check_apis(apis:Sequence[Api]):
             raise ValueError(f'one meta model needs equal APIs: API {i} has {a.way} classes and images of {a.shape}, '
                              f'API 0 has {apis[0].way} and {apis[0].shape}')
 
+def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config):
+    "Raise unless the meta model takes the images of the APIs and tells as many classes apart"
+    x = torch.zeros(2, *apis[0].shape, device=next(model.parameters()).device)
+    try: logits = model(x)
+    except RuntimeError as e: raise ValueError(f'the meta model does not take images of {apis[0].shape}: {e}') from e
+    if logits.shape != (2, apis[0].way): raise ValueError(f'the meta model should give {apis[0].way} logits an image, it gives {tuple(logits.shape[1:])}')
+    if cfg.joint_steps and not isinstance(model, Classifier):
+        raise ValueError(f'joint distillation needs a model with backbone and head (`models.Classifier`), got {type(model).__name__}; set joint_steps=0')
+    FAMILIES[cfg.directions](x, 1, torch.Generator(x.device))
+
 def meta_train(
     model:nn.Module,                # the meta model, trained in place, on the device to work on
     apis:Sequence[Api],             # of one shape and number of classes
@@ -329,9 +425,11 @@ def meta_train(
     checkpoint:str|Path|None=None,  # a file to write the run to, and to take it up from
     memory:Memory|None=None         # filled with what is recovered
 )->Iterator[dict]:                  # records: visit, kind, step, n_queries, memory, loss, and what else the kind knows
-    """The whole method. `kind` is support, query (recovery; with acc and `recovery`), distil (bi-level), replay and final (with acc), ask, joint,
-    or budget (with a message: a budget has run out, and what was recovered until then is kept)"""
+    """The whole method. `kind` is draw (an API was asked about the drawn images), first (joint distillation of that), support, query (recovery;
+    with acc and `recovery`), distil (bi-level), replay (with acc), ask (an API was asked about all recovered images), joint, final (replay), or
+    budget (with a message: a share of the budget has run out, and what was recovered until then is kept)"""
     check_apis(apis)
+    check_model(model, apis, cfg)
     path = Path(checkpoint) if checkpoint else None
     if path: path.parent.mkdir(parents=True, exist_ok=True)
     run = Run(model.train(), apis, cfg, Memory(cfg.per_class) if memory is None else memory, path)

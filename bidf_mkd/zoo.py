@@ -89,7 +89,7 @@ def classify(
         return torch.cat(parts)
     return probabilities
 
-# %% ../nbs/09_zoo.ipynb #1806f978
+# %% ../nbs/09_zoo.ipynb #2372f586
 def pretrain(
     spec:Spec,
     x:torch.Tensor, y:torch.Tensor, names:Sequence[str], # a split: images uint8 (n,c,h,w), labels (n,), class names
@@ -99,6 +99,8 @@ def pretrain(
     if missing := set(spec.classes) - set(names): raise ValueError(f'{spec.dataset} has no class {sorted(missing)[0]!r}')
     labels = torch.tensor([spec.classes.index(n) if n in spec.classes else -1 for n in names])[y]
     x, y = x[labels >= 0], labels[labels >= 0]
+    if (few := y.bincount(minlength=len(spec.classes))).min() < 2:
+        raise ValueError(f'class {spec.classes[few.argmin()]} of {spec.dataset} has {few.min()} images; an API needs 2, to learn and to be measured')
     test = hold_out(y)
     model = fit(seeded(spec.seed, ARCHITECTURES[spec.arch], len(spec.classes), *spec.shape[:2]), x[~test], y[~test], steps, seed=spec.seed)
     return model, (classify(model)(as_float(x[test])).argmax(1) == y[test]).float().mean().item()
