@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['PLANS', 'SHOTS', 'Plan', 'plan_for', 'claim', 'Log', 'tests', 'build_zoo', 'learn', 'examine', 'Counted', 'versions',
-           'recovered_sheets', 'table', 'report', 'write_results', 'demo', 'Parser', 'parser', 'run_demo', 'main']
+           'recovered_sheets', 'table', 'report', 'write_results', 'demo', 'run_in', 'Parser', 'parser', 'run_demo',
+           'main']
 
-# %% ../nbs/14_cli.ipynb #36cd29c0
+# %% ../nbs/14_cli.ipynb #8bb16d5c
 import argparse, json, platform, shlex, sys, time
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Iterator, Sequence
 import torch
+from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 import bidf_mkd
 from . import viz
@@ -111,7 +113,7 @@ class Log:
         for r in self.rows: total[r['kind']] = total.get(r['kind'], 0) + r['seconds']
         return {k: round(v, 1) for k, v in total.items()}
 
-# %% ../nbs/14_cli.ipynb #6d4bb500
+# %% ../nbs/14_cli.ipynb #983ba7b8
 def tests(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
     "The tasks of the examination; data that does not give them is told before anything is paid"
     x, y, names = d.load('meta_test')
@@ -127,7 +129,7 @@ def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
     return zoo
 
 def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
-    "Meta-train on the APIs; the model, the memory, and the queries by API"
+    "Meta-train on the APIs; the model, the memory, and the APIs as they were left"
     model, memory = seeded(cfg.seed, conv4, 5, *apis[0].shape[:2]), Memory(cfg.per_class)
     steps = len(apis)*(2*cfg.steps + cfg.distil_steps + cfg.replay_steps + 2) + cfg.final_steps + 2*cfg.joint_steps
     done = sum(r['method'] == method and r['kind'] != 'budget' for r in log.rows)
@@ -143,7 +145,7 @@ def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
             message = 'nothing was learned: the budget recovers too few images for a meta-step'
             log.add(dict(method=method, kind='budget', step=-1, message=message))
             bar.write(f'budget: {message}')
-    return model.eval(), memory, [a.n_queries for a in apis]
+    return model.eval(), memory, apis
 
 def examine(models:dict, episodes:dict[int, Episodes], log:Log)->list[dict]:
     "The rows of the table: meta-test accuracies on the same episodes"
@@ -229,7 +231,7 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict,
         viz.sheet_image(x, columns=len(x)//len(classes)).save(out/'recovered'/f"{name.replace(' ', '-')}.png")
     (out/'report.html').write_text(report(results, memory, apis, log), encoding='utf-8')
 
-# %% ../nbs/14_cli.ipynb #a6d057e8
+# %% ../nbs/14_cli.ipynb #492e82cf
 def demo(
     d:Domain,
     plan:Plan,
@@ -239,7 +241,13 @@ def demo(
     "APIs, recovery, meta-learning, evaluation, report"
     out = Path(out)
     episodes = tests(d, plan)
-    claim(out, dataset=d.name, size=d.size, apis=plan.apis, api_steps=plan.api_steps, **asdict(plan.cfg))
+    claim(out, dataset=d.name, shape=list(d.shape), apis=plan.apis, api_steps=plan.api_steps, **asdict(plan.cfg))
+    try:
+        with FileLock(out/'.lock', timeout=0): return run_in(out, d, plan, episodes, ablations)
+    except Timeout as e: raise ValueError(f'another demo is running in {out}; wait for it, or use another folder with --out') from e
+
+def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablations:bool)->dict:
+    "The demo in a folder of its own"
     log, variants = Log(out/'log.jsonl'), {'bidf_mkd': plan.cfg}
     if ablations: variants |= {'no boundary set': replace(plan.cfg, boundary=False), 'no replay': replace(plan.cfg, replay_steps=0, final_steps=0)}
     if ablations: variants |= {'no drawn images': replace(plan.cfg, procedural=0), 'no joint distillation': replace(plan.cfg, joint_steps=0)}
@@ -247,15 +255,17 @@ def demo(
     apis = lambda: [zoo.api(i) for i in range(plan.apis)]
     learned = {method: learn(method, apis(), cfg, out, log) for method, cfg in variants.items()}
     models = {'random init': seeded(plan.cfg.seed, conv4, 5, *d.shape[:2])} | {k: v[0] for k, v in learned.items()}
-    _, memory, queries = learned['bidf_mkd']
+    _, memory, asked = learned['bidf_mkd']
     rows = examine(models, episodes, log)
-    results = dict(rows=rows, n_queries=sum(queries), queries_by_api={f'API {i}': n for i, n in enumerate(queries)}, budget=plan.cfg.budget,
-                   queries_by_method={k: sum(v[2]) for k, v in learned.items()}, budget_notes=[r['message'] for r in log.of('bidf_mkd', 'budget')],
+    queries = {f'API {i}': a.n_queries for i, a in enumerate(asked)}
+    results = dict(rows=rows, n_queries=sum(queries.values()), queries_by_api=queries, n_failed=sum(a.n_failed for a in asked), budget=plan.cfg.budget,
+                   queries_by_method={k: sum(a.n_queries for a in v[2]) for k, v in learned.items()},
+                   budget_notes=[r['message'] for r in log.of('bidf_mkd', 'budget')],
                    seconds=log.seconds(), seed=plan.cfg.seed, dataset=d.name, versions=versions())
-    write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(apis())}, log)
+    write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(asked)}, log)
     return results
 
-# %% ../nbs/14_cli.ipynb #5b1ddc96
+# %% ../nbs/14_cli.ipynb #4dcae45a
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -270,6 +280,7 @@ def parser()->Parser:
     p.add_argument('--dataset', default='glyphs', help='glyphs (drawn, no download), cifar_fs ($BIDF_MKD_DATA, or downloaded), or the path of a '
                    'folder or zip file that holds meta_train/<class>/<image>, meta_val/... and meta_test/... (default: glyphs)')
     p.add_argument('--size', type=int, default=32, help='height and width to give the images of a path (default: 32)')
+    p.add_argument('--channels', type=int, choices=(1, 3), default=3, help='3: colour, 1: grey; for the images of a path (default: 3)')
     p.add_argument('--out', default='bidf_mkd_demo', help='folder for all that is made; an interrupted demo goes on there (default: bidf_mkd_demo)')
     p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
     p.add_argument('--budget', type=int, help='images that may be sent to the APIs in all')
@@ -285,13 +296,14 @@ def parser()->Parser:
 def run_demo(args):
     "`bidf-mkd demo`"
     if args.seed < 0: raise ValueError(f'--seed: expected 0 or more, got {args.seed}')
-    plan, d = plan_for(args.dataset, args.seed, args.budget, args.apis, args.episodes, args.p), domain(args.dataset, args.size)
+    plan, d = plan_for(args.dataset, args.seed, args.budget, args.apis, args.episodes, args.p), domain(args.dataset, args.size, args.channels)
     planned = min(run_cost(plan.cfg, plan.apis), plan.cfg.budget)
     print(f'{d.name}: {plan.apis} APIs, at most {planned:,} queries to be spent of a budget of {plan.cfg.budget:,}, everything goes to {args.out}/')
     results = demo(d, plan, args.out, args.ablations)
     print(f"\nMeta-test accuracy, 5-way, {plan.episodes} episodes, 95% intervals; gain over random init on the same episodes\n\n{table(results['rows'])}\n")
     ablated = sum(results['queries_by_method'].values()) - results['n_queries']
     others = f' The ablations took {ablated:,} queries more.' if ablated else ''
+    if results['n_failed']: others += f" {results['n_failed']:,} more images were sent and not answered."
     print(f"{results['n_queries']:,} of {results['budget']:,} queries, {sum(results['seconds'].values()):.0f} seconds.{others}")
     print(f'Open {args.out}/report.html to see it.')
 

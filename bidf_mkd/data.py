@@ -245,7 +245,7 @@ def cifar_fs(
     sizes = torch.tensor([len(images[c]) for c in classes])
     return torch.cat([images[c] for c in classes]), torch.arange(len(classes)).repeat_interleave(sizes), tuple(classes)
 
-# %% ../nbs/00_data.ipynb #718161d8
+# %% ../nbs/00_data.ipynb #489c12ee
 @dataclass(frozen=True)
 class Domain:
     "A data set: its name, image size, channels and the classes of each split"
@@ -263,16 +263,17 @@ class Domain:
     @property
     def shape(self)->tuple[int, int, int]: return self.channels, self.size, self.size
 
-def folder_domain(name:str, path:Path, size:int)->Domain:
+def folder_domain(name:str, path:Path, size:int, channels:int=3)->Domain:
     "A class-folder tree with all three splits"
     classes = {s: tuple(class_files(path, s)[0]) for s in SPLITS}
     if shared := [c for c in classes['meta_test'] if c in classes['meta_train']]:
         warnings.warn(f'{path}: class {shared[0]} is in meta_train and in meta_test; accuracies are then not those of unseen classes')
-    return Domain(name, size, 3, classes, lambda split: image_folder(path, split, size))
+    return Domain(name, size, channels, classes, lambda split: image_folder(path, split, size, channels))
 
 def domain(
     name:str|Path,  # 'glyphs', 'cifar_fs', or the path of a class-folder tree or zip file
-    size:int=84     # height and width for a class-folder tree
+    size:int=84,    # height and width for a class-folder tree
+    channels:int=3  # 3: colour, 1: grey, for a class-folder tree
 )->Domain:
     "A data set by its name or path"
     if name == 'glyphs': return Domain('glyphs', 32, 3, glyph_classes(), glyphs)
@@ -282,4 +283,4 @@ def domain(
         return Domain('cifar_fs', 32, 3, {s: cifar_fs(s)[2] for s in SPLITS}, cifar_fs)
     if not Path(name).exists():
         raise FileNotFoundError(f'no data set {str(name)!r}: expected glyphs, cifar_fs, or the path of a folder or zip file')
-    return folder_domain(Path(name).stem, Path(name), size)
+    return folder_domain(Path(name).stem, Path(name), size, channels)

@@ -122,7 +122,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #3cdae397
+# %% ../nbs/10_training.ipynb #e03ff682
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -131,6 +131,7 @@ class Run:
         self.visit, self.phase, self.step, self.losses, self.sets, self.answers = 0, 'draw', 0, [], {}, {}
         self.used, self.meter = [0]*len(apis), None     # queries by API, before this phase; the meter of this phase
         self.counts = [(a.n_queries, a.n_failed) for a in apis]
+        self.drawn = self.affordable()
         if checkpoint and checkpoint.exists(): self.load()
         elif checkpoint: self.begin()
 
@@ -144,15 +145,24 @@ class Run:
     def visits(self)->int: return self.cfg.visits or len(self.apis)
 
     @property
+    def parts(self)->int:
+        "How many sets are recovered from an API: the drawn images are dealt out to them"
+        return 2*-(-self.visits//len(self.apis))
+
+    @property
     def device(self): return next(self.model.parameters()).device
 
     @cached_property
     def pool(self)->torch.Tensor:
-        "The drawn images (n,c,h,w); they take half of the budgets, at most"
-        cfg, (c, h, _) = self.cfg, self.apis[0].shape
-        most = min(cfg.budget/len(self.apis), cfg.budget_per_api, *(a.budget - n - m for a, (n, m) in zip(self.apis, self.counts)))/2
-        n = int(min(cfg.procedural, most))
-        return as_float(procedural(n, c, h, cfg.seed) if n >= 4*cfg.images else torch.empty(0, c, h, h)).to(self.device)
+        "The drawn images (n,c,h,w)"
+        c, h, _ = self.apis[0].shape
+        return as_float(procedural(self.drawn, c, h, self.cfg.seed) if self.drawn else torch.empty(0, c, h, h)).to(self.device)
+
+    def affordable(self)->int:
+        "How many images to draw: as many as half of the budgets pays for, at most, and none if these are too few to choose from"
+        most = min(self.cfg.budget/len(self.apis), *(self.left(i)[1] for i in range(len(self.apis))))/2
+        n = int(min(self.cfg.procedural, most))
+        return n if n >= 2*self.parts*self.cfg.images else 0
 
     def records(self)->Iterator[dict]:
         "Go on from where the run is, to its end"
@@ -266,11 +276,11 @@ class Run:
     # recovery
 
     def start(self, kind:str, labels:torch.Tensor, student)->Recovery|None:
-        "The drawn images that suit best, of one half for the support set and of the other for the query set"
+        "The drawn images that suit best, of a part that no other set of this API starts from"
         p = self.answers.get(f'draw.{self.index:04}')
-        if p is None or len(p) < 4*self.cfg.images: return None
-        half = slice(kind == 'query', len(p), 2)
-        return screen(self.pool[:len(p)][half], p[half], labels, student, self.cfg.lam)
+        if p is None or len(p) < self.drawn: return None
+        part = slice(2*(self.visit//len(self.apis)) + (kind == 'query'), len(p), self.parts)
+        return screen(self.pool[part], p[part], labels, student, self.cfg.lam)
 
     def recover_set(self, kind:str, student=None)->Iterator[dict]:
         "Recover a set into `sets` and the memory"
@@ -371,7 +381,7 @@ class Run:
         tensors |= {f'sets.{k}.{j}': v for k, pair in self.sets.items() for j, v in enumerate(pair)}
         tensors |= {f'answers.{k}': v for k, v in self.answers.items()}
         head = dict(cfg=asdict(self.cfg), apis=[list(a.classes) for a in self.apis], memory=card, counts=self.counts,
-                    **{k: getattr(self, k) for k in ('visit', 'phase', 'step', 'losses', 'used')})
+                    **{k: getattr(self, k) for k in ('visit', 'phase', 'step', 'losses', 'used', 'drawn')})
         save_tensors(self.checkpoint, 'run', tensors, head)
 
     def load(self):
@@ -391,7 +401,7 @@ class Run:
         self.answers = under('answers.')
         for a, (n, failed) in zip(self.apis, head['counts']): a.n_queries, a.n_failed = max(a.n_queries, n), max(a.n_failed, failed)
         self.counts = [tuple(c) for c in head['counts']]
-        self.visit, self.phase, self.step, self.losses, self.used = (head[k] for k in ('visit', 'phase', 'step', 'losses', 'used'))
+        self.visit, self.phase, self.step, self.losses, self.used, self.drawn = (head[k] for k in ('visit', 'phase', 'step', 'losses', 'used', 'drawn'))
 
     def begin(self):
         "Write down what the run is before anything is paid for; answers that lie there are of another run"

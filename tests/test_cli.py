@@ -9,8 +9,8 @@ from PIL import Image
 from bidf_mkd.models import load_tensors
 from project import ROOT, environment
 
-pytestmark = pytest.mark.xdist_group('cli')     # one worker: all compare with the same demo
-SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '12000', '-p', 'procedural', '300', '-p', 'joint_steps', '40', '-p', 'enough', '0']
+SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '12000', '-p', 'procedural', '300', '-p', 'joint_steps', '40',
+         '-p', 'enough', '0', '-p', 'final_steps', '30']
 
 def start(*args):
     command = sys.executable, '-c', 'import sys; from bidf_mkd.cli import main; sys.exit(main())', *args
@@ -60,7 +60,7 @@ def test_files(whole):
     weights, card = load_tensors(out/'model.safetensors', 'model')
     assert card['dataset'] == 'glyphs' and card['n_queries'] <= 12_000 and all(torch.isfinite(v).all() for v in weights.values())
 
-@pytest.mark.parametrize('kind, n', [('draw', 1), ('support', 4), ('query', 3), ('final', 30)])
+@pytest.mark.parametrize('kind, n', [('draw', 1), ('support', 4), ('query', 3), ('final', 26)])
 def test_killed(whole, tmp_path, kind, n):
     "SIGKILL in the middle of a recovery or of learning; the same command then ends with the same weights and count"
     out = tmp_path/'demo'
@@ -85,10 +85,22 @@ def test_interrupted(tmp_path):
     code, _, err = finish(process)
     assert code == 130 and f'go on with: bidf-mkd {" ".join(SMALL)} --out {out}' in err and 'Traceback' not in err
 
+def test_one_at_a_time(tmp_path):
+    "Two demos do not work in one folder"
+    out = tmp_path/'demo'
+    first = start(*SMALL, '--out', str(out))
+    wait_for(first, out, 'draw', 1)
+    code, _, err = finish(start(*SMALL, '--out', str(out)))
+    first.kill()
+    first.communicate()
+    assert code == 2 and 'another demo is running' in err and len(err.strip().splitlines()) == 1, err
+
 @pytest.mark.parametrize('args, word', [
     (['demo', '--dataset', '/nowhere'], "no data set '/nowhere'"), (['demo', '--budget', '5'], 'does not pay for one visit'),
-    (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'), (['demo', '--apis', '0'], 'expected at least 1'),
-    (['demo', '--episodes', '1'], 'expected at least 2'), (['dance'], 'invalid choice'), (['demo', '--out', '/proc/nothing'], '/proc/nothing')])
+    (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'),
+    (['demo', '--apis', '0'], 'expected at least 1'),
+    (['demo', '--episodes', '1'], 'expected at least 2'), (['demo', '-p', 'cats', '1'], 'no setting'), (['dance'], 'invalid choice'),
+    (['demo', '--out', '/proc/nothing'], '/proc/nothing')])
 def test_errors_are_one_line(args, word):
     code, _, err = finish(start(*args))
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
