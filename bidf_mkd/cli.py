@@ -113,7 +113,7 @@ class Log:
         for r in self.rows: total[r['kind']] = total.get(r['kind'], 0) + r['seconds']
         return {k: round(v, 1) for k, v in total.items()}
 
-# %% ../nbs/14_cli.ipynb #983ba7b8
+# %% ../nbs/14_cli.ipynb #83c369ae
 def tests(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
     "The tasks of the examination; data that does not give them is told before anything is paid"
     x, y, names = d.load('meta_test')
@@ -131,7 +131,7 @@ def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
 def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
     "Meta-train on the APIs; the model, the memory, and the APIs as they were left"
     model, memory = seeded(cfg.seed, conv4, 5, *apis[0].shape[:2]), Memory(cfg.per_class)
-    steps = len(apis)*(2*cfg.steps + cfg.distil_steps + cfg.replay_steps + 2) + cfg.final_steps + 2*cfg.joint_steps
+    steps = len(apis)*(2*(cfg.steps + 1) + cfg.distil_steps + cfg.replay_steps + 2) + cfg.final_steps + 2*cfg.joint_steps
     done = sum(r['method'] == method and r['kind'] != 'budget' for r in log.rows)
     with tqdm(total=steps, initial=done, desc=method, unit='step') as bar:
         for r in meta_train(model, apis, cfg, out/f"{method.replace(' ', '-')}.checkpoint", memory):
@@ -165,7 +165,7 @@ class Counted:
             yield e
             self.bar.update()
 
-# %% ../nbs/14_cli.ipynb #259fe0db
+# %% ../nbs/14_cli.ipynb #671acabe
 def versions()->dict[str, str]:
     "What the numbers were made with"
     return dict(bidf_mkd=bidf_mkd.__version__, python=platform.python_version()) | {k: version(k) for k in ('torch', 'torchvision', 'numpy')}
@@ -213,7 +213,7 @@ def report(results:dict, memory:Memory, apis:dict, log:Log)->str:
          viz.accuracies(results['rows'])),
         ('What it cost', f"{results['n_queries']:,} images were sent to {len(results['queries_by_api'])} APIs.{short}",
          viz.gauge(results['n_queries'], results['budget'], 'all APIs')),
-        ('Recovered images', 'What the APIs take for their classes, the most confident first. Nothing but answers to queries went into them.', sheets),
+        ('Recovered images', 'What the APIs take for their classes, the most confident first: drawn images, chosen and retouched by answers alone.', sheets),
         ('Recovery', 'Mean loss of the best images so far, against the queries spent in all. Query sets near the decision boundary begin with the second API.',
          viz.curves(recovering, ['support loss', 'query loss'], by='api').update_yaxes(title_text='loss (nats)')),
         ('Replay', 'Tasks drawn from the memory: one support image a class, then queries. Classes come from several APIs, colours are exchanged.',
