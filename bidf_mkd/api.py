@@ -45,7 +45,7 @@ def top_k(k:int)->Callable:
 
 REVEALS = dict(probabilities=probabilities, label_only=label_only)
 
-# %% ../nbs/03_api.ipynb #2543b8d3
+# %% ../nbs/03_api.ipynb #dc6c5fde
 class Api:
     "A classifier of which nothing is known but its answers: counts, caps and validates"
     def __init__(self,
@@ -53,9 +53,11 @@ class Api:
         classes:Sequence[str],             # the names of the classes it answers for, in order
         shape:Sequence[int],               # (c,h,w) of the images it accepts
         budget:float=math.inf,             # images that may be sent in all
-        reveals:str|Callable='probabilities' # a name in `REVEALS`, or a function from probabilities to what is let out
+        reveals:str|Callable='probabilities', # a name in `REVEALS`, or a function from probabilities to what is let out
+        slack:float=.01                    # how far answers may be from probabilities; their sum by .005 a class more, for rounding
     ):
-        self.f, self.classes, self.shape, self.budget, self.n_queries, self.n_failed = f, tuple(classes), tuple(shape), budget, 0, 0
+        self.f, self.classes, self.shape, self.budget, self.slack = f, tuple(classes), tuple(shape), budget, slack
+        self.n_queries = self.n_failed = 0
         if not callable(f): raise ValueError(f'an API is a function from images to probabilities: got {f!r}')
         if not self.classes: raise ValueError(f'classes: expected a list of names, got {classes!r}')
         if len(self.shape) != 3 or min(self.shape) < 1: raise ValueError(f'shape: expected (channels, height, width), got {self.shape}')
@@ -81,7 +83,7 @@ class Api:
         check_images(x, self.shape)
         self.afford(len(x))
         self.n_failed += len(x) # until there is an answer
-        try: p = checked(self._ask(x.detach().clone()), len(x), self.classes)
+        try: p = checked(self._ask(x.detach().clone()), len(x), self.classes, self.slack)
         except BudgetExceeded: # of an API behind this one: nothing was sent
             self.n_failed -= len(x)
             raise
@@ -99,7 +101,7 @@ class Api:
         except (ApiError, BudgetExceeded): raise
         except Exception as e: raise ApiError(f'the API failed on {len(x)} images: {type(e).__name__}: {e}') from e
 
-# %% ../nbs/03_api.ipynb #d6c60a56
+# %% ../nbs/03_api.ipynb #b2ca0c67
 def check_images(x:torch.Tensor, shape:tuple[int, int, int]):
     "Raise unless `x` is a batch of images of this shape, float in [0,1]"
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
@@ -117,22 +119,23 @@ def checked(p:torch.Tensor, n:int, classes:tuple[str, ...], slack:float=1e-2)->t
     low, high = p.aminmax()
     if not (low >= -slack and high <= 1+slack): raise ApiError(f'the answers are no probabilities: values from {low:.3g} to {high:.3g}')
     worst = (p.sum(1) - 1).abs().max()
-    if worst > slack: raise ApiError(f'the answers are no probabilities: they should sum to 1, one is off by {worst:.3g}')
+    if worst > slack + .005*len(classes): raise ApiError(f'the answers are no probabilities: they should sum to 1, one is off by {worst:.3g}')
     return p.clamp(0, 1)
 
-# %% ../nbs/03_api.ipynb #5c7c8b8f
+# %% ../nbs/03_api.ipynb #4d99a65f
 class Journal:
     "An API's answers, written to a file, and taken from it when the same images are asked about again"
-    head = struct.Struct('<c16sI') # S: sent, or A: answered; digest of the images; their number
+    head = struct.Struct('<c16sI') # S: sent, A: answered, or C: not sent after all; digest of the images; their number
 
     def __init__(self,
         api:Api,
         path:str|Path,          # the file; what it holds is used first
-        since:tuple[int, int]=(0, 0) # `n_queries` and `n_failed` of the API when the file was begun
+        since:tuple[int, int]=(0, 0), # `n_queries` and `n_failed` of the API when the file was begun
+        most:float=math.inf     # images that may be answered in all, those in the file included
     ):
-        self.api, self.path, self.kept = api, Path(path), defaultdict(deque)
-        answered, failed = self._read()
-        api.n_queries, api.n_failed = max(api.n_queries, since[0] + answered), max(api.n_failed, since[1] + failed)
+        self.api, self.path, self.kept, self.most = api, Path(path), defaultdict(deque), most
+        self.answered, failed = self._read()
+        api.n_queries, api.n_failed = max(api.n_queries, since[0] + self.answered), max(api.n_failed, since[1] + failed)
 
     def _read(self):
         "Take in the answers; how many images were answered, and how many were not. A record that is torn is cut off"
@@ -155,8 +158,14 @@ class Journal:
     def __call__(self, x):
         digest = blake2b(x.detach().contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
         if self.kept[digest]: return torch.tensor(self.kept[digest].popleft(), device=x.device)
+        if self.answered + len(x) > self.most:
+            raise BudgetExceeded(f'{len(x):,} more images asked for, {self.most - self.answered:,} left of a budget of {self.most:,}')
         self.api.afford(len(x))
         self._write(b'S', digest, len(x))
-        p = self.api(x)
+        try: p = self.api(x)
+        except BudgetExceeded:
+            self._write(b'C', digest, len(x))
+            raise
         self._write(b'A', digest, len(x), p.cpu().numpy().astype('<f4').tobytes())
+        self.answered += len(x)
         return p

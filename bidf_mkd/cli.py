@@ -7,8 +7,8 @@ __all__ = ['PLANS', 'SHOTS', 'Plan', 'plan_for', 'claim', 'Log', 'tests', 'build
            'recovered_sheets', 'table', 'report', 'write_results', 'demo', 'run_in', 'Parser', 'parser', 'run_demo',
            'main']
 
-# %% ../nbs/14_cli.ipynb #8bb16d5c
-import argparse, json, platform, shlex, sys, time
+# %% ../nbs/14_cli.ipynb #abcdf8fe
+import argparse, json, os, platform, shlex, sys, time
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ from .replay import Memory
 from .training import Config, generator_for, meta_train, run_cost, visit_cost
 from .zoo import Zoo, scenario
 
-# %% ../nbs/14_cli.ipynb #f18ef40f
+# %% ../nbs/14_cli.ipynb #8875d547
 @dataclass(frozen=True)
 class Plan:
     "The size of a demo"
@@ -50,6 +50,7 @@ def plan_for(
     "The plan of a demo, with what was asked for in place of its own values"
     plan, kinds = PLANS.get(dataset, PLANS['photos']), {f.name: f.type for f in fields(Config)}
     def typed(name, value):
+        if name in ('budget', 'seed'): raise ValueError(f'-p {name}: use --{name}')
         if name not in kinds: raise ValueError(f'no setting {name!r}; expected one of {", ".join(kinds)}')
         if kinds[name] is bool and value not in ('True', 'False'): raise ValueError(f'{name}: expected True or False, got {value!r}')
         try: return value == 'True' if kinds[name] is bool else kinds[name](value)
@@ -62,16 +63,17 @@ def plan_for(
         if getattr(plan, k) < least: raise ValueError(f'{k}: expected at least {least}, got {getattr(plan, k)}')
     return plan
 
-# %% ../nbs/14_cli.ipynb #1c533960
+# %% ../nbs/14_cli.ipynb #e35eff67
 def claim(out:Path, **settings):
-    "Make the folder of a demo, or make sure that the one there was begun with the same settings"
-    out.mkdir(parents=True, exist_ok=True)
-    path = out/'settings.json'
-    begun = json.loads(path.read_text(encoding='utf-8')) if path.exists() else settings
+    "Write the settings of a demo down, or make sure that the one in the folder was begun with the same"
+    path, part = out/'settings.json', out/'settings.part'
+    if not path.exists():
+        part.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding='utf-8')
+        os.replace(part, path)
+    begun = json.loads(path.read_text(encoding='utf-8'))
     if differs := [k for k in settings if begun.get(k) != settings[k]]:
         k = differs[0]
         raise ValueError(f'{out} was begun with {k}={begun.get(k)!r}, not {settings[k]!r}; use the same settings, or another folder with --out')
-    path.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding='utf-8')
 
 class Log:
     "Records as lines of a file, each once"
@@ -165,7 +167,7 @@ class Counted:
             yield e
             self.bar.update()
 
-# %% ../nbs/14_cli.ipynb #671acabe
+# %% ../nbs/14_cli.ipynb #9d8f7ac8
 def versions()->dict[str, str]:
     "What the numbers were made with"
     return dict(bidf_mkd=bidf_mkd.__version__, python=platform.python_version()) | {k: version(k) for k in ('torch', 'torchvision', 'numpy')}
@@ -214,7 +216,7 @@ def report(results:dict, memory:Memory, apis:dict, log:Log)->str:
         ('What it cost', f"{results['n_queries']:,} images were sent to {len(results['queries_by_api'])} APIs.{short}",
          viz.gauge(results['n_queries'], results['budget'], 'all APIs')),
         ('Recovered images', 'What the APIs take for their classes, the most confident first: drawn images, chosen and retouched by answers alone.', sheets),
-        ('Recovery', 'Mean loss of the best images so far, against the queries spent in all. Query sets near the decision boundary begin with the second API.',
+        ('Recovery', 'Mean loss of the best images so far, against the queries spent in all; below zero where API and student disagree.',
          viz.curves(recovering, ['support loss', 'query loss'], by='api').update_yaxes(title_text='loss (nats)')),
         ('Replay', 'Tasks drawn from the memory: one support image a class, then queries. Classes come from several APIs, colours are exchanged.',
          tasks + ([viz.curves(learning, 'acc', x='meta_step', title='Accuracy on replayed tasks')] if learning else []))])
@@ -231,7 +233,7 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict,
         viz.sheet_image(x, columns=len(x)//len(classes)).save(out/'recovered'/f"{name.replace(' ', '-')}.png")
     (out/'report.html').write_text(report(results, memory, apis, log), encoding='utf-8')
 
-# %% ../nbs/14_cli.ipynb #492e82cf
+# %% ../nbs/14_cli.ipynb #9c0ccb41
 def demo(
     d:Domain,
     plan:Plan,
@@ -241,9 +243,11 @@ def demo(
     "APIs, recovery, meta-learning, evaluation, report"
     out = Path(out)
     episodes = tests(d, plan)
-    claim(out, dataset=d.name, shape=list(d.shape), apis=plan.apis, api_steps=plan.api_steps, **asdict(plan.cfg))
+    out.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out/'.lock', timeout=0): return run_in(out, d, plan, episodes, ablations)
+        with FileLock(out/'.lock', timeout=0):
+            claim(out, dataset=d.name, shape=list(d.shape), apis=plan.apis, api_steps=plan.api_steps, **asdict(plan.cfg))
+            return run_in(out, d, plan, episodes, ablations)
     except Timeout as e: raise ValueError(f'another demo is running in {out}; wait for it, or use another folder with --out') from e
 
 def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablations:bool)->dict:
@@ -265,7 +269,7 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(asked)}, log)
     return results
 
-# %% ../nbs/14_cli.ipynb #4dcae45a
+# %% ../nbs/14_cli.ipynb #a0f70710
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -297,8 +301,9 @@ def run_demo(args):
     "`bidf-mkd demo`"
     if args.seed < 0: raise ValueError(f'--seed: expected 0 or more, got {args.seed}')
     plan, d = plan_for(args.dataset, args.seed, args.budget, args.apis, args.episodes, args.p), domain(args.dataset, args.size, args.channels)
+    each = ' for each method' if args.ablations else ''
     planned = min(run_cost(plan.cfg, plan.apis), plan.cfg.budget)
-    print(f'{d.name}: {plan.apis} APIs, at most {planned:,} queries to be spent of a budget of {plan.cfg.budget:,}, everything goes to {args.out}/')
+    print(f'{d.name}: {plan.apis} APIs, at most {planned:,} queries to be spent of a budget of {plan.cfg.budget:,}{each}, everything goes to {args.out}/')
     results = demo(d, plan, args.out, args.ablations)
     print(f"\nMeta-test accuracy, 5-way, {plan.episodes} episodes, 95% intervals; gain over random init on the same episodes\n\n{table(results['rows'])}\n")
     ablated = sum(results['queries_by_method'].values()) - results['n_queries']

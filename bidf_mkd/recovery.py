@@ -149,7 +149,7 @@ def keep_best(
         return a
     return new._replace(images=put(best.images, new.images), probs=put(best.probs, new.probs), loss=put(best.loss, new.loss))
 
-# %% ../nbs/05_recovery.ipynb #c637bb3c
+# %% ../nbs/05_recovery.ipynb #bc8cdef5
 def screen(
     images:torch.Tensor,        # a pool of images (m,c,h,w) in [0,1]
     probs:torch.Tensor,         # the API's answers to them (m,way)
@@ -162,13 +162,17 @@ def screen(
     if student is not None:
         with torch.no_grad(): log_s = student(images).log_softmax(1)
         same = (log_s.argmax(1) == probs.argmax(1)).float()
-    rows, losses = torch.empty_like(labels), torch.empty(len(labels), device=labels.device)
+    rows = torch.empty_like(labels)
     for c in labels.unique():
         loss = inversion_loss(probs, torch.full((len(probs),), c.item(), device=labels.device), log_s, same, lam)
         wanted = labels == c
         if wanted.sum() > len(loss): raise ValueError(f'{wanted.sum()} images of a class wanted from a pool of {len(loss)}')
-        losses[wanted], rows[wanted] = loss.topk(int(wanted.sum()), largest=False)
-    return Recovery(images[rows], labels, probs[rows], losses, 0, 0)
+        rows[wanted] = loss.topk(int(wanted.sum()), largest=False).indices
+    x, p = images[rows], probs[rows]
+    if student is not None: # as a recovery sees it: what a student says of an image can depend on the others in its batch
+        with torch.no_grad(): log_s = student(x).log_softmax(1)
+        same = (log_s.argmax(1) == p.argmax(1)).float()
+    return Recovery(x, labels, p, inversion_loss(p, labels, log_s, same, lam), 0, 0)
 
 def recover(
     api:Api,

@@ -6,8 +6,8 @@
 __all__ = ['PRESETS', 'PHASES', 'Config', 'visit_cost', 'run_cost', 'seed_for', 'generator_for', 'improves', 'Run', 'check_apis',
            'check_model', 'meta_train']
 
-# %% ../nbs/10_training.ipynb #0ae4f10b
-import math
+# %% ../nbs/10_training.ipynb #595e2059
+import math, re
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from .procedural import procedural
 from .recovery import Recovery, crop_flip, recover, screen
 from .replay import Memory
 
-# %% ../nbs/10_training.ipynb #dff8168d
+# %% ../nbs/10_training.ipynb #0ab530f2
 @dataclass(frozen=True)
 class Config:
     "The settings of `meta_train`"
@@ -71,7 +71,7 @@ class Config:
     first_order:bool = False
     # budget and order
     visits:int = 0              # visits in all; 0: one to each API
-    budget:float = math.inf     # images sent in all
+    budget:float = math.inf     # images answered in all; images sent for nothing count against the budget of an `Api` itself
     budget_per_api:float = math.inf
     seed:int = 0
 
@@ -122,7 +122,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #e03ff682
+# %% ../nbs/10_training.ipynb #eff2d456
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -176,7 +176,11 @@ class Run:
 
     def settle(self):
         "Book the queries of the meter"
-        self.used, self.meter = self.spent, None
+        if self.meter and self.checkpoint: # also what was answered before an interruption and has not come up again
+            i, meter = self.meter
+            self.used[i] += max(meter.n_queries, meter.f.answered)
+        else: self.used = self.spent
+        self.meter = None
         self.counts = [(a.n_queries, a.n_failed) for a in self.apis]
 
     def go(self, phase:str):
@@ -199,9 +203,9 @@ class Run:
 
     def metered(self, i:int, kind:str, share:float)->Api:
         "API `i` behind a meter of this size"
-        api = self.apis[i]
-        journal = Journal(api, self.journal(kind), self.counts[i]) if self.checkpoint else api
-        self.meter = i, Api(journal, api.classes, api.shape, max(0, share if math.isinf(share) else int(share)))
+        api, share = self.apis[i], max(0, share if math.isinf(share) else int(share))
+        journal = Journal(api, self.journal(kind), self.counts[i], share) if self.checkpoint else api
+        self.meter = i, Api(journal, api.classes, api.shape, share, slack=math.inf) # answers were checked before they were revealed
         return self.meter[1]
 
     def share(self, kind:str)->float:
@@ -218,8 +222,11 @@ class Run:
         for i in range(self.step, len(self.apis)):
             total, own = self.left(i)
             api = self.metered(i, f'{kind}{i}', min(total/(len(self.apis) - i), own)*part)
-            n = int(min(len(x), api.budget))
-            if n: self.answers[f'{kind}.{i:04}'] = torch.cat([api(o) for o in x[:n].split(500)])
+            answers = []
+            try: answers += (api(o) for o in x[:int(min(len(x), api.budget))].split(500) if len(o))
+            except BudgetExceeded: pass # images that got no answer have used up the budget of the API itself
+            n = sum(map(len, answers))
+            if n: self.answers[f'{kind}.{i:04}'] = torch.cat(answers)
             self.step = i+1
             yield self.record(kind, self.step)
             if n < len(x): yield self.spent_up(kind, f'API {i} was asked about {n:,} of {len(x):,} images', visit=i)
@@ -235,6 +242,7 @@ class Run:
         return out
 
     def draw(self):
+        if self.drawn < self.cfg.procedural: yield self.spent_up('draw', f'{self.drawn:,} images drawn in place of {self.cfg.procedural:,}')
         if len(self.pool): yield from self.ask_all('draw', self.pool, .5)
         self.go('first')
 
@@ -406,10 +414,10 @@ class Run:
     def begin(self):
         "Write down what the run is before anything is paid for; answers that lie there are of another run"
         for p in self.checkpoint.parent.iterdir():
-            if p.name.startswith(f'{self.checkpoint.name}-') and p.suffix == '.answers': p.unlink()
+            if re.fullmatch(rf'{re.escape(self.checkpoint.name)}-\d+-[a-z]+\d*\.answers', p.name): p.unlink()
         self.save()
 
-# %% ../nbs/10_training.ipynb #9952b906
+# %% ../nbs/10_training.ipynb #13b92a0f
 def check_apis(apis:Sequence[Api]):
     "Raise unless the APIs can be learned from together"
     if not apis: raise ValueError('expected at least one API, got none')
@@ -421,8 +429,10 @@ def check_apis(apis:Sequence[Api]):
 def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config):
     "Raise unless the meta model takes the images of the APIs and tells as many classes apart"
     x = torch.zeros(2, *apis[0].shape, device=next(model.parameters()).device)
-    try: logits = model(x)
-    except RuntimeError as e: raise ValueError(f'the meta model does not take images of {apis[0].shape}: {e}') from e
+    try:
+        adapted = adapt(model, lambda p: functional_call(model, p, (x,)).sum(), steps=1, first_order=True)
+        logits = functional_call(model, adapted, (x,))
+    except RuntimeError as e: raise ValueError(f'the meta model cannot be adapted to images of {apis[0].shape}: {e}') from e
     if logits.shape != (2, apis[0].way): raise ValueError(f'the meta model should give {apis[0].way} logits an image, it gives {tuple(logits.shape[1:])}')
     if cfg.joint_steps and not isinstance(model, Classifier):
         raise ValueError(f'joint distillation needs a model with backbone and head (`models.Classifier`), got {type(model).__name__}; set joint_steps=0')
