@@ -1,16 +1,16 @@
 """What a recovered image costs, what it is worth, and what is learned at equal budget: the paper's estimator and ours, on the same APIs and seeds.
 
-python benchmarks/queries.py [--data cifar_fs glyphs] [--apis 5] [--seeds 3] prints tables and writes results/queries.json."""
+python benchmarks/queries.py [--data cifar_fs glyphs] [--apis 5] [--seeds 3] prints tables and writes results/queries.json
+(rows of data sets that were not asked for stay in it)."""
 import argparse, copy, itertools, json, os, platform, time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import torch
 from torch.nn import functional as F
 
-from bidf_mkd.cli import plan_for
+from bidf_mkd.cli import plan_for, versions
 from bidf_mkd.data import Episodes, as_float, domain
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.evaluation import evaluate_all, paired
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 LOSSES = .5, .1
 IMAGES = 6      # a class
 POOL = 250      # drawn images screened first
-PLANS = dict(cifar_fs=dict(steps=250, judge=200, flip=True), glyphs=dict(steps=60, judge=60, flip=False))
+JUDGE = dict(cifar_fs=200, glyphs=60)   # training steps of the independent classifier
 
 def from_nothing(api, labels, seed, flip, **settings):
     "A generator trained from nothing; yields queries and record"
@@ -34,12 +34,12 @@ def screened(api, labels, seed, flip, **settings):
     "Drawn images screened, then retouched; yields queries and record"
     pool = as_float(procedural(POOL, *api.shape[:2], seed=seed))
     start = screen(pool, api(pool), labels)
-    for r in recover(api, labels, start=start, enough=min(LOSSES)/2, seed=seed, **settings): yield POOL + r.n_queries, r
+    for r in recover(api, labels, start=start, enough=min(LOSSES), seed=seed, **settings): yield POOL + r.n_queries, r
 
 METHODS = {
     "paper's estimator": (from_nothing, dict(q=100, mu=.005, steps=40)),
     '8x8 blocks, q=16': (from_nothing, dict(q=16, mu=.5, directions=FAMILIES['blocks8'], steps=60)),
-    'ours': (screened, dict(q=4, mu=.5, directions=FAMILIES['waves8'], steps=60)),
+    'ours': (screened, dict(q=4, mu=.5, directions=FAMILIES['waves8'], steps=200)),
 }
 
 def judge(spec, data, steps):
@@ -63,17 +63,17 @@ def one(api, look, features, method, settings, labels, seed, flip):
         feature_diversity=spread(z, labels), recognised=(look(r.images).argmax(1) == labels).float().mean().item(), seconds=time.perf_counter() - begun)
 
 def measure(name, apis, seeds, folder):
-    d, plan = domain(name), PLANS[name]
-    data, specs = d.load('meta_train'), scenario('ss', [domain(name)], apis, seed=0)
+    d, plan = domain(name), plan_for(name)
+    data, specs = d.load('meta_train'), scenario('ss', [d], apis, seed=0)
     zoo = Zoo(folder/name)
-    list(zoo.build(specs, {d.name: data}, plan['steps']))
+    list(zoo.build(specs, {d.name: data}, plan.api_steps))
     for i, spec in enumerate(specs):
-        api, (model, look, accuracy) = zoo.api(i), judge(type(spec)(spec.dataset, spec.classes, 'resnet10', spec.shape, spec.seed + 500), data, plan['judge'])
+        api, (model, look, accuracy) = zoo.api(i), judge(type(spec)(spec.dataset, spec.classes, 'resnet10', spec.shape, spec.seed + 500), data, JUDGE[name])
         features = torch.no_grad()(model.backbone)
         labels = torch.arange(api.way).repeat_interleave(IMAGES)
         for (method, (f, settings)), seed in itertools.product(METHODS.items(), range(seeds)):
             row = dict(dataset=name, api=i, api_accuracy=zoo.card(i)['accuracy'], judge_accuracy=accuracy, seed=seed, method=method)
-            row |= one(api, look, features, f, settings, labels, seed, plan['flip'])
+            row |= one(api, look, features, f, settings, labels, seed, plan.cfg.flip)
             print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
             yield row
 
@@ -125,7 +125,7 @@ def learned(name, budget, apis, episodes, folder, seed=0):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument('--data', nargs='+', default=list(PLANS))
+    p.add_argument('--data', nargs='+', default=list(JUDGE))
     p.add_argument('--apis', type=int, default=5)
     p.add_argument('--seeds', type=int, default=3)
     p.add_argument('--budget', type=int, default=300_000, help='of the comparison at equal budget')
@@ -138,8 +138,9 @@ def main():
     print(f'\nMeta-test accuracy at a budget of {args.budget:,} queries; differences to the paper\'s method')
     accuracy = [r for name in args.data for r in learned(name, args.budget, args.learn_from, args.episodes, args.folder)]
     hardware = f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores'
-    out = dict(rows=rows + accuracy, versions={k: version(k) for k in ('torch', 'torchvision', 'numpy')}, hardware=hardware)
-    (HERE/'results').mkdir(exist_ok=True)
-    (HERE/'results'/'queries.json').write_text(json.dumps(out, indent=1))
+    path = HERE/'results'/'queries.json'
+    path.parent.mkdir(exist_ok=True)
+    others = [r for r in json.loads(path.read_text())['rows'] if r['dataset'] not in args.data] if path.exists() else []
+    path.write_text(json.dumps(dict(rows=others + rows + accuracy, versions=versions(), hardware=hardware), indent=1))
 
 if __name__ == '__main__': main()

@@ -112,6 +112,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'bidf_mkd.models.Generator': ('models.html#generator', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.Generator.__init__': ('models.html#generator.__init__', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.calibrate': ('models.html#calibrate', 'bidf_mkd/models.py'),
+                                 'bidf_mkd.models.check_same': ('models.html#check_same', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.conv4': ('models.html#conv4', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.features': ('models.html#features', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.load_tensors': ('models.html#load_tensors', 'bidf_mkd/models.py'),

@@ -7,7 +7,7 @@ __all__ = ['PLANS', 'SHOTS', 'Plan', 'plan_for', 'claim', 'Log', 'tests', 'build
            'recovered_sheets', 'table', 'report', 'write_results', 'demo', 'run_in', 'Parser', 'parser', 'run_demo',
            'main']
 
-# %% ../nbs/14_cli.ipynb #abcdf8fe
+# %% ../nbs/14_cli.ipynb #187b3462
 import argparse, json, os, platform, shlex, sys, time
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from . import viz
 from .api import Api
 from .data import Domain, Episodes, domain
 from .evaluation import table_rows
-from .models import conv4, save_tensors, seeded
+from .models import check_same, conv4, save_tensors, seeded
 from .replay import Memory
 from .training import Config, generator_for, meta_train, run_cost, visit_cost
 from .zoo import Zoo, scenario
@@ -63,17 +63,14 @@ def plan_for(
         if getattr(plan, k) < least: raise ValueError(f'{k}: expected at least {least}, got {getattr(plan, k)}')
     return plan
 
-# %% ../nbs/14_cli.ipynb #e35eff67
+# %% ../nbs/14_cli.ipynb #75ddecd6
 def claim(out:Path, **settings):
     "Write the settings of a demo down, or make sure that the one in the folder was begun with the same"
     path, part = out/'settings.json', out/'settings.part'
     if not path.exists():
         part.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding='utf-8')
         os.replace(part, path)
-    begun = json.loads(path.read_text(encoding='utf-8'))
-    if differs := [k for k in settings if begun.get(k) != settings[k]]:
-        k = differs[0]
-        raise ValueError(f'{out} was begun with {k}={begun.get(k)!r}, not {settings[k]!r}; use the same settings, or another folder with --out')
+    check_same(json.loads(path.read_text(encoding='utf-8')), settings, out, 'use the same settings, or another folder with --out')
 
 class Log:
     "Records as lines of a file, each once"

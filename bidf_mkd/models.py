@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'BatchNorm', 'calibrate', 'Classifier', 'features', 'conv4', 'seeded', 'resnet', 'resnet10',
-           'resnet18', 'save_tensors', 'load_tensors', 'Generator']
+           'resnet18', 'save_tensors', 'load_tensors', 'check_same', 'Generator']
 
 # %% ../nbs/01_models.ipynb #046933cf
 import json, os
@@ -109,7 +109,7 @@ def resnet18(
 
 ARCHITECTURES = dict(conv4=conv4, resnet10=resnet10, resnet18=resnet18)
 
-# %% ../nbs/01_models.ipynb #5d7222e8
+# %% ../nbs/01_models.ipynb #54d7992f
 def save_tensors(
     path:str|Path,
     kind:str,       # what it is: 'model', 'memory', 'run'
@@ -133,6 +133,16 @@ def load_tensors(
         with safe_open(path, 'pt', device=str(device)) as f: return {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()[kind])
     except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as e:
         raise ValueError(f'{path} is damaged, or no saved {kind}: {e!r}') from e
+
+def check_same(
+    begun:dict,     # the settings that were written down
+    wanted:dict,    # those of now
+    place:str|Path, # where they were written
+    way_out:str     # what to do about it
+):
+    "Raise unless work that was begun goes on with the same settings"
+    for k, v in json.loads(json.dumps(wanted)).items():
+        if begun.get(k) != v: raise ValueError(f'{place} was begun with {k}={begun.get(k)!r}, not {v!r}; {way_out}')
 
 # %% ../nbs/01_models.ipynb #3a06185f
 class Generator(nn.Sequential):

@@ -149,7 +149,7 @@ def keep_best(
         return a
     return new._replace(images=put(best.images, new.images), probs=put(best.probs, new.probs), loss=put(best.loss, new.loss))
 
-# %% ../nbs/05_recovery.ipynb #bc8cdef5
+# %% ../nbs/05_recovery.ipynb #229cf7f3
 def screen(
     images:torch.Tensor,        # a pool of images (m,c,h,w) in [0,1]
     probs:torch.Tensor,         # the API's answers to them (m,way)
@@ -158,21 +158,21 @@ def screen(
     lam:float=1.                # weight of the boundary term
 )->Recovery:
     "For each wanted label, an image of the pool that suits it best: a start that costs nothing once the pool was asked about"
-    log_s = same = None
-    if student is not None:
-        with torch.no_grad(): log_s = student(images).log_softmax(1)
-        same = (log_s.argmax(1) == probs.argmax(1)).float()
-    rows = torch.empty_like(labels)
+    @torch.no_grad()
+    def losses(x, p):
+        "(wanted labels) -> the loss of each image"
+        if student is None: return lambda y: inversion_loss(p, y)
+        log_s = student(x).log_softmax(1)
+        same = (log_s.argmax(1) == p.argmax(1)).float()
+        return lambda y: inversion_loss(p, y, log_s, same, lam)
+    of_pool, rows = losses(images, probs), torch.empty_like(labels)
     for c in labels.unique():
-        loss = inversion_loss(probs, torch.full((len(probs),), c.item(), device=labels.device), log_s, same, lam)
+        loss = of_pool(c.expand(len(probs)))
         wanted = labels == c
         if wanted.sum() > len(loss): raise ValueError(f'{wanted.sum()} images of a class wanted from a pool of {len(loss)}')
         rows[wanted] = loss.topk(int(wanted.sum()), largest=False).indices
     x, p = images[rows], probs[rows]
-    if student is not None: # as a recovery sees it: what a student says of an image can depend on the others in its batch
-        with torch.no_grad(): log_s = student(x).log_softmax(1)
-        same = (log_s.argmax(1) == p.argmax(1)).float()
-    return Recovery(x, labels, p, inversion_loss(p, labels, log_s, same, lam), 0, 0)
+    return Recovery(x, labels, p, losses(x, p)(labels), 0, 0) # judged anew: what a student says of an image can depend on the others in its batch
 
 def recover(
     api:Api,

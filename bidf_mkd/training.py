@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'PHASES', 'Config', 'visit_cost', 'run_cost', 'seed_for', 'generator_for', 'improves', 'Run', 'check_apis',
            'check_model', 'meta_train']
 
-# %% ../nbs/10_training.ipynb #595e2059
+# %% ../nbs/10_training.ipynb #06d9b578
 import math, re
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -20,7 +20,7 @@ from .api import Api, BudgetExceeded, Journal
 from .data import Task, as_float
 from .distillation import adapt, kd_loss, maml_loss, mkd_loss
 from .estimator import FAMILIES
-from .models import Classifier, load_tensors, save_tensors, seeded
+from .models import Classifier, check_same, load_tensors, save_tensors, seeded
 from .procedural import procedural
 from .recovery import Recovery, crop_flip, recover, screen
 from .replay import Memory
@@ -122,7 +122,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #eff2d456
+# %% ../nbs/10_training.ipynb #17d13e58
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -217,11 +217,11 @@ class Run:
 
     # asking every API
 
-    def ask_all(self, kind:str, x:torch.Tensor, part:float)->Iterator[dict]:
-        "Ask every API about images, for a `part` of what is left"
+    def ask_all(self, kind:str, x:torch.Tensor)->Iterator[dict]:
+        "Ask every API about images"
         for i in range(self.step, len(self.apis)):
             total, own = self.left(i)
-            api = self.metered(i, f'{kind}{i}', min(total/(len(self.apis) - i), own)*part)
+            api = self.metered(i, f'{kind}{i}', min(total/(len(self.apis) - i), own))
             answers = []
             try: answers += (api(o) for o in x[:int(min(len(x), api.budget))].split(500) if len(o))
             except BudgetExceeded: pass # images that got no answer have used up the budget of the API itself
@@ -243,7 +243,7 @@ class Run:
 
     def draw(self):
         if self.drawn < self.cfg.procedural: yield self.spent_up('draw', f'{self.drawn:,} images drawn in place of {self.cfg.procedural:,}')
-        if len(self.pool): yield from self.ask_all('draw', self.pool, .5)
+        if len(self.pool): yield from self.ask_all('draw', self.pool)
         self.go('first')
 
     def first(self):
@@ -255,7 +255,7 @@ class Run:
         return as_float(self.memory.images)[torch.randperm(len(self.memory), generator=generator_for(self.cfg.seed))].to(self.device)
 
     def ask(self):
-        yield from self.ask_all('ask', self.shuffled(), 1)
+        yield from self.ask_all('ask', self.shuffled())
         self.go('joint')
 
     def joint(self):
@@ -370,7 +370,6 @@ class Run:
         if self.sets and self.can_replay(): yield from self.learn('replay', self.replayed, self.cfg.meta_batch, self.cfg.replay_steps, self.cfg.patience)
         last = self.visit + 1 == self.visits
         self.sets = {}
-        self.settle()
         if not last: self.visit += 1
         self.go('ask' if last and self.cfg.joint_steps and len(self.memory) else 'final' if last else 'support')
 
@@ -395,10 +394,8 @@ class Run:
     def load(self):
         "Take up the run that was written down"
         tensors, head = load_tensors(self.checkpoint, 'run', self.device)
-        begun, wanted = head['cfg'] | dict(apis=head['apis']), asdict(self.cfg) | dict(apis=[list(a.classes) for a in self.apis])
-        if differs := [k for k in wanted if begun.get(k) != wanted[k]]:
-            k = differs[0]
-            raise ValueError(f'{self.checkpoint} was begun with {k}={begun.get(k)!r}, not {wanted[k]!r}; use the same settings or another place')
+        wanted = asdict(self.cfg) | dict(apis=[a.classes for a in self.apis])
+        check_same(head['cfg'] | dict(apis=head['apis']), wanted, self.checkpoint, 'use the same settings or another place')
         under = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         self.model.load_state_dict(under('model.'))
         moments = {}

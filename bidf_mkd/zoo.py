@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Spec', 'scenario', 'hold_out', 'fit', 'classify', 'pretrain', 'Zoo']
 
-# %% ../nbs/09_zoo.ipynb #106b1966
+# %% ../nbs/09_zoo.ipynb #a095680f
 import json, math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from .api import Api
 from .data import Domain, as_float
-from .models import ARCHITECTURES, calibrate, load_tensors, save_tensors, seeded
+from .models import ARCHITECTURES, calibrate, check_same, load_tensors, save_tensors, seeded
 
 # %% ../nbs/09_zoo.ipynb #d460d392
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def pretrain(
     model = fit(seeded(spec.seed, ARCHITECTURES[spec.arch], len(spec.classes), *spec.shape[:2]), x[~test], y[~test], steps, seed=spec.seed)
     return model, (classify(model)(as_float(x[test])).argmax(1) == y[test]).float().mean().item()
 
-# %% ../nbs/09_zoo.ipynb #9298f18f
+# %% ../nbs/09_zoo.ipynb #c2b5ab3f
 class Zoo:
     "A folder of trained classifiers"
     def __init__(self, path:str|Path): self.path = Path(path)
@@ -126,10 +126,7 @@ class Zoo:
                 model, accuracy = pretrain(spec, *data[spec.dataset], steps=steps)
                 save_tensors(self.file(i), 'model', model.state_dict(), asdict(spec) | dict(steps=steps, accuracy=accuracy))
             card = self.card(i)
-            wanted = json.loads(json.dumps(asdict(spec) | dict(steps=steps)))
-            if differs := [k for k in wanted if card.get(k) != wanted[k]]:
-                k = differs[0]
-                raise ValueError(f'{self.file(i)} is another API: {k} is {card.get(k)!r} there, {wanted[k]!r} expected')
+            check_same(card, asdict(spec) | dict(steps=steps), self.file(i), 'use another folder')
             yield card
 
     def card(self, i:int)->dict: return load_tensors(self.file(i), 'model')[1]

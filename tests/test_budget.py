@@ -82,7 +82,7 @@ def test_training(budget, per_api, own, drawn, joint):
     assert [a.n_queries for a in apis] == received and (not records or records[-1]['n_queries'] == sum(received))
     complete = 3*(2*3*60 + drawn) + (3*60 if joint else 0)
     short = any(r['kind'] == 'budget' for r in records)
-    assert sum(received) == complete or short or min(budget/3, per_api, own)/2 < drawn       # all is done, or it is said what is not
+    assert sum(received) == complete or short                      # all is done, or it is said what is not
     kept = {}
     for r in records:
         if r['kind'] in ('support', 'query'): kept[r['visit'], r['kind']] = len(r['recovery'].images)
