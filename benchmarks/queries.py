@@ -18,7 +18,7 @@ from bidf_mkd.models import conv4, seeded
 from bidf_mkd.procedural import procedural
 from bidf_mkd.recovery import recover, screen
 from bidf_mkd.training import meta_train
-from bidf_mkd.zoo import Zoo, classify, pretrain, scenario
+from bidf_mkd.zoo import Zoo, scenario
 
 HERE = Path(__file__).parent
 LOSSES = .5, .1
@@ -42,11 +42,6 @@ METHODS = {
     'ours': (screened, dict(q=4, mu=.5, directions=FAMILIES['waves8'], steps=200)),
 }
 
-def judge(spec, data, steps):
-    "A classifier of the same classes with another architecture and seed, used for measuring alone"
-    model, accuracy = pretrain(spec, *data, steps=steps)
-    return model, classify(model), accuracy
-
 def spread(x, labels):
     "Mean distance between images of a class: root mean square of pixels"
     return torch.stack([torch.pdist(x[labels == c].flatten(1)).mean()/x[0].numel()**.5 for c in labels.unique()]).mean().item()
@@ -64,15 +59,15 @@ def one(api, look, features, method, settings, labels, seed, flip):
 
 def measure(name, apis, seeds, folder):
     d, plan = domain(name), plan_for(name)
-    data, specs = d.load('meta_train'), scenario('ss', [d], apis, seed=0)
-    zoo = Zoo(folder/name)
-    list(zoo.build(specs, {d.name: data}, plan.api_steps))
-    for i, spec in enumerate(specs):
-        api, (model, look, accuracy) = zoo.api(i), judge(type(spec)(spec.dataset, spec.classes, 'resnet10', spec.shape, spec.seed + 500), data, JUDGE[name])
-        features = torch.no_grad()(model.backbone)
+    data, specs = {d.name: d.load('meta_train')}, scenario('ss', [d], apis, seed=0)
+    zoo, judges = Zoo(folder/name), Zoo(folder/f'{name}_judges') # judges: of the same classes, for measuring alone
+    list(zoo.build(specs, data, plan.api_steps))
+    list(judges.build([replace(s, arch='resnet10', seed=s.seed + 500) for s in specs], data, JUDGE[name]))
+    for i in range(apis):
+        api, look, features = zoo.api(i), judges.api(i), torch.no_grad()(judges.model(i).backbone)
         labels = torch.arange(api.way).repeat_interleave(IMAGES)
         for (method, (f, settings)), seed in itertools.product(METHODS.items(), range(seeds)):
-            row = dict(dataset=name, api=i, api_accuracy=zoo.card(i)['accuracy'], judge_accuracy=accuracy, seed=seed, method=method)
+            row = dict(dataset=name, api=i, api_accuracy=zoo.card(i)['accuracy'], judge_accuracy=judges.card(i)['accuracy'], seed=seed, method=method)
             row |= one(api, look, features, f, settings, labels, seed, plan.cfg.flip)
             print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
             yield row

@@ -74,7 +74,7 @@ class Recovery(NamedTuple):
     step: int            # steps done
     stopped: str = ''    # why it ended before its last step
 
-# %% ../nbs/05_recovery.ipynb #52853e9d
+# %% ../nbs/05_recovery.ipynb #7008df1b
 class Paint(NamedTuple):
     "What a recovery trains"
     weights: list[torch.Tensor] # what the optimiser moves
@@ -112,7 +112,7 @@ def retouched(
     def paint(n, shape, seed, g):
         if images.shape != (n, *shape): raise ValueError(f'expected images of shape {(n, *shape)} to retouch, got {tuple(images.shape)}')
         w = images.clamp(.02, .98).logit().requires_grad_()
-        return Paint([w], w.sigmoid, lambda x: x, .1)
+        return Paint([w], w.sigmoid, lambda x: x, .2)
     return paint
 
 def imagined(
