@@ -1,7 +1,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 
 root = Path(__file__).parent
 ini = ConfigParser(delimiters=['='])
@@ -18,7 +18,9 @@ setup(
     license_expression={'apache2': 'Apache-2.0'}[cfg['license']],
     keywords=cfg['keywords'].split(),
     python_requires=f">={cfg['min_python']}",
-    packages=find_packages(include=[cfg['lib_name'], f"{cfg['lib_name']}.*"]),
+    packages=[cfg['lib_name'], f"{cfg['lib_name']}.experiments"],
+    package_dir={f"{cfg['lib_name']}.experiments": 'nbs/experiments'},  # they come along with the package
+    package_data={f"{cfg['lib_name']}.experiments": ['*.ipynb', '*.yaml']},
     install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split()},
     entry_points={'console_scripts': cfg['console_scripts'].split()},

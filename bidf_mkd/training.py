@@ -25,7 +25,7 @@ from .procedural import procedural
 from .recovery import Recovery, crop_flip, recover, screen
 from .replay import Memory
 
-# %% ../nbs/10_training.ipynb #0ab530f2
+# %% ../nbs/10_training.ipynb #99d6b280
 @dataclass(frozen=True)
 class Config:
     "The settings of `meta_train`"
@@ -48,12 +48,12 @@ class Config:
     # bi-level distillation
     distil_steps:int = 5        # outer steps a visit
     distil_batch:int = 25       # images of each set in one outer step
-    distil_inner_steps:int = 10
+    distil_inner_steps:int = 10 # gradient steps that adapt the model to the support set
     # replay
     per_class:int = 1000        # images of a class in memory
     shot:int = 1                # support images a class of a replayed task
     query:int = 15              # query images a class of a replayed task
-    inner_steps:int = 5
+    inner_steps:int = 5         # gradient steps that adapt the model to a task
     meta_batch:int = 4          # tasks a meta-step
     mix:float = .5              # share of interpolated tasks
     restyled:bool = True        # random colours for replayed images
@@ -68,7 +68,7 @@ class Config:
     # all
     inner_lr:float = .01
     meta_lr:float = 1e-3        # of Adam
-    first_order:bool = False
+    first_order:bool = False    # leave second derivatives out
     # budget and order
     visits:int = 0              # visits in all; 0: one to each API
     budget:float = math.inf     # images answered in all; images sent for nothing count against the budget of an `Api` itself

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'DASHES', 'INK', 'LINES', 'CLEAR', 'STYLE', 'CONFIG', 'QUANTITIES', 'still', 'bundle', 'show',
-           'sheet_image', 'image_sheet', 'film_strip', 'task_sheet', 'curves', 'cosines', 'regions', 'accuracies',
-           'gauge', 'html_report']
+           'sheet_image', 'image_sheet', 'film_strip', 'task_sheet', 'curves', 'points', 'cosines', 'regions',
+           'accuracies', 'gauge', 'html_report']
 
 # %% ../nbs/02_viz.ipynb #af63a03d
 import asyncio, atexit, base64, html, io, json, math
@@ -255,6 +255,22 @@ def curves(
         fig.add_trace(_curve([r for r in records if r.get(by) == g], x, k, ', '.join(parts), line=style))
     fig.update_xaxes(_axis([x], 'x' in log)).update_yaxes(_axis(keys, 'y' in log))
     return _styled(fig, title, width=640, height=max(340, 120 + 20*len(fig.data)), showlegend=len(fig.data) > 1)
+
+# %% ../nbs/02_viz.ipynb #c2d0b5bf
+def points(
+    rows,  # list of dicts; one that lacks a key is left out
+    x,  # key of a parameter: numbers or words
+    y,  # key of a result
+    title='',
+):  # Figure
+    "Results of single runs against a parameter"
+    known = [r for r in rows if r.get(x) is not None and r.get(y) is not None]
+    at = [r[x] if isinstance(r[x], (int, float)) and not isinstance(r[x], bool) else str(r[x]) for r in known]
+    spans = dict(array=[r.get(f'{y}_ci95') or 0 for r in known], width=4, thickness=1) if any(r.get(f'{y}_ci95') for r in known) else None
+    fig = go.Figure(go.Scatter(x=at, y=[r[y] for r in known], mode='markers', marker=dict(size=8, color=COLOURS[0]), error_y=spans,
+                               text=[r.get('run', '') for r in known], hovertemplate=f'%{{text}}<br>{x} %{{x}}<br>{y} %{{y}}<extra></extra>'))
+    fig.update_xaxes(_axis([x])).update_yaxes(_axis([y]))
+    return _styled(fig, title, width=460, height=300)
 
 # %% ../nbs/02_viz.ipynb #bacbee26
 def cosines(

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['Spec', 'scenario', 'hold_out', 'fit', 'classify', 'pretrain', 'Zoo']
 
-# %% ../nbs/09_zoo.ipynb #a095680f
-import json, math
+# %% ../nbs/09_zoo.ipynb #9f650a5c
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable, Iterator, Sequence
 import numpy as np, torch
 from torch import nn
 from torch.nn import functional as F
+from filelock import FileLock
 from .api import Api
 from .data import Domain, as_float
 from .models import ARCHITECTURES, calibrate, check_same, load_tensors, save_tensors, seeded
@@ -49,7 +50,7 @@ def scenario(
         specs.append(Spec(d.name, tuple(deck.pop() for _ in range(way)), archs[i//len(domains) % len(archs)], d.shape, seed*1000 + i))
     return specs
 
-# %% ../nbs/09_zoo.ipynb #937c09c8
+# %% ../nbs/09_zoo.ipynb #66619c81
 def hold_out(y:torch.Tensor, share:float=.2)->torch.Tensor:
     "A mask (n,) of the last images of each class, to measure a classifier on"
     mask = torch.zeros(len(y), dtype=torch.bool)
@@ -67,33 +68,34 @@ def fit(
     seed:int=0
 )->nn.Module:
     "Train a classifier, then store its batch statistics"
-    g = torch.Generator().manual_seed(seed)
+    g, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
     opt = torch.optim.AdamW(model.parameters(), lr, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps)
     model.train()
     for _ in range(steps):
         rows = torch.randint(len(x), (batch,), generator=g)
-        F.cross_entropy(model(as_float(x[rows])), y[rows]).backward()
+        F.cross_entropy(model(as_float(x[rows]).to(device)), y[rows].to(device)).backward()
         opt.step(); opt.zero_grad(); schedule.step()
-    return calibrate(model, as_float(x[torch.randperm(len(x), generator=g)[:512]]))
+    return calibrate(model, as_float(x[torch.randperm(len(x), generator=g)[:512]]).to(device))
 
 def classify(
     model:nn.Module,
     batch:int=500 # images at a time
 )->Callable:      # images (n,c,h,w) in [0,1] -> probabilities (n,way)
     "A classifier as a function from images to probabilities: what stands behind an API"
-    model = model.eval().to(memory_format=torch.channels_last)
+    model, device = model.eval().to(memory_format=torch.channels_last), next(model.parameters()).device
     @torch.inference_mode()
     def probabilities(x):
-        parts = [model(o.contiguous(memory_format=torch.channels_last)).softmax(1) for o in x.split(batch)]
-        return torch.cat(parts)
+        parts = [model(o.to(device).contiguous(memory_format=torch.channels_last)).softmax(1) for o in x.split(batch)]
+        return torch.cat(parts).to(x.device)
     return probabilities
 
-# %% ../nbs/09_zoo.ipynb #2372f586
+# %% ../nbs/09_zoo.ipynb #19a0f818
 def pretrain(
     spec:Spec,
     x:torch.Tensor, y:torch.Tensor, names:Sequence[str], # a split: images uint8 (n,c,h,w), labels (n,), class names
-    steps:int=100       # batches of 64
+    steps:int=100,      # batches of 64
+    device:str='cpu'    # to train on
 )->tuple[nn.Module, float]: # the trained classifier, its accuracy in [0,1] on images held out
     "Train the classifier of one API"
     if missing := set(spec.classes) - set(names): raise ValueError(f'{spec.dataset} has no class {sorted(missing)[0]!r}')
@@ -102,10 +104,11 @@ def pretrain(
     if (few := y.bincount(minlength=len(spec.classes))).min() < 2:
         raise ValueError(f'class {spec.classes[few.argmin()]} of {spec.dataset} has {few.min()} images; an API needs 2, to learn and to be measured')
     test = hold_out(y)
-    model = fit(seeded(spec.seed, ARCHITECTURES[spec.arch], len(spec.classes), *spec.shape[:2]), x[~test], y[~test], steps, seed=spec.seed)
+    model = seeded(spec.seed, ARCHITECTURES[spec.arch], len(spec.classes), *spec.shape[:2]).to(device)
+    fit(model, x[~test], y[~test], steps, seed=spec.seed)
     return model, (classify(model)(as_float(x[test])).argmax(1) == y[test]).float().mean().item()
 
-# %% ../nbs/09_zoo.ipynb #c2b5ab3f
+# %% ../nbs/09_zoo.ipynb #6fad2552
 class Zoo:
     "A folder of trained classifiers"
     def __init__(self, path:str|Path): self.path = Path(path)
@@ -117,23 +120,30 @@ class Zoo:
     def build(self,
         specs:Sequence[Spec],
         data:dict[str, tuple],  # by domain: images uint8 (n,c,h,w), labels (n,), class names
-        steps:int=100           # training steps of each
+        steps:int=100,          # training steps of each
+        device:str='cpu'        # to train on
     )->Iterator[dict]:          # the cards
-        "Train and save the classifiers that are not there yet"
+        "Train and save the classifiers that are not there yet. Several can build one zoo: each classifier is trained once"
         self.path.mkdir(parents=True, exist_ok=True)
         for i, spec in enumerate(specs):
-            if not self.file(i).exists():
-                model, accuracy = pretrain(spec, *data[spec.dataset], steps=steps)
-                save_tensors(self.file(i), 'model', model.state_dict(), asdict(spec) | dict(steps=steps, accuracy=accuracy))
+            with FileLock(self.file(i).with_suffix('.lock')):
+                if not self.file(i).exists():
+                    model, accuracy = pretrain(spec, *data[spec.dataset], steps=steps, device=device)
+                    save_tensors(self.file(i), 'model', model.state_dict(), asdict(spec) | dict(steps=steps, accuracy=accuracy))
             card = self.card(i)
             check_same(card, asdict(spec) | dict(steps=steps), self.file(i), 'use another folder')
             yield card
 
     def card(self, i:int)->dict: return load_tensors(self.file(i), 'model')[1]
 
-    def api(self, i:int, budget:float=math.inf)->Api:
-        "Classifier `i` behind a black box"
+    def model(self, i:int)->nn.Module:
+        "Classifier `i` itself: for measuring, never for learning from it"
         tensors, card = load_tensors(self.file(i), 'model')
         model = ARCHITECTURES[card['arch']](len(card['classes']), *card['shape'][:2])
         model.load_state_dict(tensors)
-        return Api(classify(model), card['classes'], card['shape'], budget)
+        return model.eval()
+
+    def api(self, i:int, budget:float=math.inf, device:str='cpu')->Api:
+        "Classifier `i` behind a black box; it computes on a device of its own, and answers where it was asked"
+        card = self.card(i)
+        return Api(classify(self.model(i).to(device)), card['classes'], card['shape'], budget)

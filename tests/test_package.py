@@ -1,4 +1,4 @@
-"A wheel built from the project holds the package alone, and its command works without the project."
+"A wheel built from the project holds the package and its experiments alone, and its command works without the project."
 import zipfile
 from configparser import ConfigParser
 from importlib.metadata import Distribution
@@ -6,7 +6,7 @@ from importlib.metadata import Distribution
 import pytest
 
 import bidf_mkd
-from project import LIB, ROOT, copy_project, python
+from project import LIB, NBS, ROOT, copy_project, python
 
 def settings():
     ini = ConfigParser(delimiters=['='])
@@ -26,9 +26,10 @@ def wheel(tmp_path_factory):
 @pytest.fixture(scope='module')
 def info(wheel): return Distribution.at(next(wheel.glob('*.dist-info')))
 
-def test_holds_the_modules_alone(wheel):
+def test_holds_the_modules_and_experiments_alone(wheel):
     held = {p.relative_to(wheel).as_posix() for p in wheel.rglob('*') if p.is_file()}
-    assert {o for o in held if '.dist-info/' not in o} == {p.relative_to(ROOT).as_posix() for p in LIB.rglob('*.py')}
+    experiments = {f'{LIB.name}/experiments/{p.name}' for p in (NBS/'experiments').glob('*.*') if p.suffix in ('.ipynb', '.yaml')}
+    assert {o for o in held if '.dist-info/' not in o} == {p.relative_to(ROOT).as_posix() for p in LIB.rglob('*.py')} | experiments
 
 def test_holds_the_license(info):
     assert info.metadata['License-Expression'] == 'Apache-2.0'
@@ -45,3 +46,5 @@ def test_command_works_without_the_project(wheel, info, tmp_path):
     [command] = info.entry_points.select(group='console_scripts', name='bidf-mkd')
     call = f'import sys; from {command.module} import {command.attr} as main; sys.argv = ["bidf-mkd", "--help"]; sys.exit(main())'
     assert 'bidf-mkd' in python('-c', call, cwd=tmp_path, PYTHONPATH=str(wheel)), 'its help does not name it'
+    found = python('-c', 'from bidf_mkd.batch import find, preset; print(find("recovery", ".ipynb"), preset("quick"))', cwd=tmp_path, PYTHONPATH=str(wheel))
+    assert str(wheel) in found and 'apis' in found

@@ -1,0 +1,175 @@
+"Sweeps: killed in the middle, failing, shared by two, on processes and on Dask; and the experiments that come along."
+import io, json, os, signal, subprocess, sys, time
+from dataclasses import fields
+from threading import Thread
+
+import nbformat
+import pandas as pd
+import papermill
+import pytest
+from distributed import LocalCluster
+
+from bidf_mkd.batch import complete, defaults, find, grid, preset, read_json, results, sweep, workers
+from bidf_mkd.training import PRESETS, Config
+from project import NBS, ROOT, code_cells, environment, read
+
+PARAMETERS = "x = 1  # a number\nseconds = 0.1  # to sleep\nout = ''  # folder of the run"
+WORK = """import json, pathlib, time
+folder = pathlib.Path(out)
+assert x != 13, 'bad luck'
+with open(folder/'begun', 'a') as f: f.write('.')
+time.sleep(seconds)"""
+END = """with open(folder/'ended', 'a') as f: f.write('.')
+(folder/'metrics.json').write_text(json.dumps(dict(y=x*x)))"""
+
+@pytest.fixture
+def toy(tmp_path):
+    "A notebook that sleeps, and counts how often it began and ended"
+    cells = [nbformat.v4.new_code_cell(s, metadata=dict(tags=t)) for s, t in ((PARAMETERS, ['parameters']), (WORK, []), (END, []))]
+    kernel = dict(kernelspec=dict(name='python3', display_name='python3', language='python'))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path/'toy.ipynb')
+    return tmp_path/'toy.ipynb'
+
+def command(*args, **env):
+    call = sys.executable, '-c', 'import sys; from bidf_mkd.cli import main; sys.exit(main())', *map(str, args)
+    return subprocess.Popen(call, cwd=ROOT, env=environment(OMP_NUM_THREADS='1', **env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+def said(*args, **env):
+    process = command(*args, **env)
+    out, err = process.communicate(timeout=500)
+    return process.returncode, out, err
+
+def wait_until(true, seconds=120):
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, 'waited in vain'
+        time.sleep(.05)
+
+def row(table): return table.set_index('x').y.sort_index().to_dict()
+
+def count(out, name): return [len(p.read_text()) for p in sorted(out.glob(f'*/{name}'))]
+
+def write_sweep(path, **settings):
+    path.write_text(json.dumps(settings))   # yaml, too
+    return path
+
+def test_a_killed_worker_loses_and_doubles_nothing(toy, tmp_path):
+    params = grid(x=list(range(12)), seconds=1.)
+    with workers('dask', 2) as executor:
+        pids = executor._client.run(os.getpid)
+        killed = []
+        def kill():
+            wait_until(lambda: len(count(tmp_path/'dask', 'ended')) >= 2 and any(r == 'running' for r in results(tmp_path/'dask').state))
+            killed.append(os.kill(next(iter(pids.values())), signal.SIGKILL))
+        thread = Thread(target=kill)
+        thread.start()
+        table = sweep(toy, params, tmp_path/'dask', executor)
+        thread.join()
+    assert killed and (table.state == 'done').all() and len(table) == 12
+    assert count(tmp_path/'dask', 'ended') == [1]*12                   # each was brought to its end once
+    assert sum(count(tmp_path/'dask', 'begun')) in (12, 13)            # the one that was cut off began twice
+    serial = sweep(toy, grid(x=list(range(12)), seconds=0.), tmp_path/'serial')
+    assert row(table) == row(serial) == {x: x*x for x in range(12)}
+
+def test_a_cluster_that_is_there_already(toy, tmp_path):
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[2, 3]))
+        code, out, err = said('sweep', path, '--executor', 'dask', '--scheduler', cluster.scheduler_address)
+        assert code == 0 and row(results(tmp_path/'out')) == {2: 4, 3: 9}, err
+        with pytest.raises(ValueError, match='none of the 1 workers'):                 # not: waits for ever
+            with workers('dask', scheduler=cluster.scheduler_address, gpus=True): pass
+
+def test_a_killed_sweep_goes_on(toy, tmp_path):
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2, 3, 4]), params=dict(seconds=1.5))
+    process = command('sweep', path)
+    wait_until(lambda: len(count(tmp_path/'out', 'begun')) == 3)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert sorted(results(tmp_path/'out').state) == ['done', 'done', 'interrupted', 'queued']
+    code, out, err = said('sweep', path, '--executor', 'processes')
+    assert code == 0, err
+    assert count(tmp_path/'out', 'ended') == [1]*4 and sum(count(tmp_path/'out', 'begun')) == 5
+    assert '2 done before' in out and (tmp_path/'out'/'report.html').exists()
+    code, out, err = said('results', tmp_path/'out', '--csv')
+    assert code == 0 and row(pd.read_csv(io.StringIO(out))) == {1: 1, 2: 4, 3: 9, 4: 16}
+    code, out, err = said('results', tmp_path/'out', '--parquet')
+    assert code == 0 and row(pd.read_parquet(tmp_path/'out'/'results.parquet')) == {1: 1, 2: 4, 3: 9, 4: 16}, err
+
+def test_ctrl_c_keeps_what_is_done(toy, tmp_path):
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2, 3]), params=dict(seconds=2.))
+    process = command('sweep', path)
+    wait_until(lambda: len(count(tmp_path/'out', 'begun')) == 2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and 'go on with: bidf-mkd sweep' in err
+    assert sorted(results(tmp_path/'out').state) == ['done', 'interrupted', 'queued']
+
+def test_what_fails_is_told_and_the_others_go_on(toy, tmp_path):
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[12, 13, 14]), retries=1)
+    code, out, err = said('sweep', path)
+    assert code == 1 and 'AssertionError: bad luck' in err
+    table = results(tmp_path/'out').set_index('x')
+    assert table.state.to_dict() == {12: 'done', 13: 'failed', 14: 'done'} and table.error[13] == 'AssertionError: bad luck' and table.attempt[13] == 2
+    partial = read(tmp_path/'out'/table.run[13]/'run.ipynb')
+    assert any(o.output_type == 'error' for c in code_cells(partial) for o in c.outputs)
+
+def test_a_run_may_take_its_time_only(toy, tmp_path):
+    table = sweep(toy, [dict(seconds=60.), dict(seconds=0.)], tmp_path/'out', timeout=4)
+    assert sorted(table.state) == ['done', 'failed'] and table.error.dropna().str.contains('Timeout').all()
+
+@pytest.mark.parametrize('change, word', [
+    (dict(grid=dict(xx=[1])), "did you mean 'x'"), (dict(grid=dict(x=['a'])), 'expected int'), (dict(params=dict(out='here')), 'folder'),
+    (dict(repeat=3), 'repeat'), (dict(notebook='nowhere.ipynb'), 'nowhere.ipynb'), (dict(preset='fast'), 'fast')])
+def test_mistakes_are_told_before_a_kernel_starts(toy, tmp_path, change, word):
+    path = write_sweep(tmp_path/'sweep.yaml', **dict(notebook=str(toy), out=str(tmp_path/'out')) | change)
+    code, out, err = said('sweep', path)
+    assert code == 2 and word in err and len(err.strip().splitlines()) == 1 and not (tmp_path/'out').exists()
+
+def test_two_sweeps_of_one_folder(toy, tmp_path):
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2]), params=dict(seconds=6.))
+    first = command('sweep', path)
+    wait_until(lambda: count(tmp_path/'out', 'begun'))
+    code, out, err = said('sweep', path)
+    assert code == 2 and 'another sweep is running' in err
+    assert first.wait(120) == 0 and count(tmp_path/'out', 'ended') == [1, 1]
+
+def test_dry_run_and_other_code(toy, tmp_path):
+    path = write_sweep(tmp_path/'sweep.yaml', notebook='bidf_mkd', out=str(tmp_path/'out'), preset='quick', grid=dict(seed=[0, 1]))
+    code, out, err = said('sweep', path, '--dry-run')
+    assert code == 0 and '12,000 images' in out and out.count('queued') == 2 and not (tmp_path/'out').exists()
+    sweep(toy, [{}], tmp_path/'toy')
+    toy.write_text(toy.read_text().replace('x*x', 'x+x'))
+    with pytest.raises(ValueError, match='another folder'): sweep(toy, [{}], tmp_path/'toy')
+
+def test_presets_fit_their_notebook():
+    notebook = find('bidf_mkd', '.ipynb')
+    for path in (NBS/'experiments').glob('*.yaml'): complete(notebook, preset(path))
+    known = defaults(notebook)
+    assert {f.name for f in fields(Config)} <= set(known)
+    for scenario in 'ss', 'sh', 'mh':
+        said = complete(notebook, preset(f'paper_{scenario}'))
+        same = [f.name for f in fields(Config) if f.name not in ('budget', 'budget_per_api', 'visits', 'seed')]
+        assert {k: said[k] for k in same} == {k: getattr(PRESETS['paper'], k) for k in same}
+
+@pytest.mark.parametrize('name', ['bidf_mkd', 'recovery', 'estimator', 'ablation', 'report'])
+def test_every_parameter_is_explained(name):
+    told = papermill.inspect_notebook(str(find(name, '.ipynb')))
+    assert 'out' in told and all(p['help'].strip() for p in told.values()), {k for k, p in told.items() if not p['help'].strip()}
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_tells_no_secret(tmp_path):
+    token = 'sesame-4711'
+    args = 'run', 'bidf_mkd', '-f', 'quick', '-p', 'steps', '6', '--out'
+    code, out, err = said(*args, tmp_path/'whole', BIDF_MKD_TOKEN=token)
+    assert code == 0, err
+    process = command(*args, tmp_path/'cut', BIDF_MKD_TOKEN=token)
+    wait_until(lambda: read_json(tmp_path/'cut'/'progress.json').get('phase') in ('first', 'support', 'query'), 300)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert (tmp_path/'cut'/'run.checkpoint').exists() and not (tmp_path/'cut'/'metrics.json').exists()
+    code, out, err = said(*args, tmp_path/'cut', BIDF_MKD_TOKEN=token)
+    assert code == 0, err
+    whole, cut = (read_json(tmp_path/o/'metrics.json') for o in ('whole', 'cut'))
+    assert {k: v for k, v in cut.items() if k != 'seconds'} == {k: v for k, v in whole.items() if k != 'seconds'}
+    assert (tmp_path/'whole'/'run.ipynb').stat().st_size < 1e6
+    assert not [p for p in tmp_path.rglob('*') if p.is_file() and token.encode() in p.read_bytes()] and token not in out + err
