@@ -256,21 +256,27 @@ def curves(
     fig.update_xaxes(_axis([x], 'x' in log)).update_yaxes(_axis(keys, 'y' in log))
     return _styled(fig, title, width=640, height=max(340, 120 + 20*len(fig.data)), showlegend=len(fig.data) > 1)
 
-# %% ../nbs/02_viz.ipynb #c2d0b5bf
+# %% ../nbs/02_viz.ipynb #e4d9495f
 def points(
     rows,  # list of dicts; one that lacks a key is left out
     x,  # key of a parameter: numbers or words
     y,  # key of a result
+    by=None,  # key of another parameter, every value of which gets a colour
     title='',
 ):  # Figure
     "Results of single runs against a parameter"
     known = [r for r in rows if r.get(x) is not None and r.get(y) is not None]
-    at = [r[x] if isinstance(r[x], (int, float)) and not isinstance(r[x], bool) else str(r[x]) for r in known]
-    spans = dict(array=[r.get(f'{y}_ci95') or 0 for r in known], width=4, thickness=1) if any(r.get(f'{y}_ci95') for r in known) else None
-    fig = go.Figure(go.Scatter(x=at, y=[r[y] for r in known], mode='markers', marker=dict(size=8, color=COLOURS[0]), error_y=spans,
-                               text=[r.get('run', '') for r in known], hovertemplate=f'%{{text}}<br>{x} %{{x}}<br>{y} %{{y}}<extra></extra>'))
-    fig.update_xaxes(_axis([x])).update_yaxes(_axis([y]))
-    return _styled(fig, title, width=460, height=300)
+    words = any(isinstance(r[x], (bool, str)) for r in known)
+    fig = go.Figure()
+    for i, value in enumerate(dict.fromkeys(r.get(by) for r in known)):
+        own = [r for r in known if r.get(by) == value]
+        spans = dict(array=[r.get(f'{y}_ci95', 0) for r in own], width=4, thickness=1)
+        fig.add_trace(go.Scatter(
+            x=[str(r[x]) if words else r[x] for r in own], y=[r[y] for r in own], error_y=spans,
+            name=f'{by} {value}', mode='markers', marker=dict(size=8, symbol=i, color=COLOURS[i % len(COLOURS)]),
+            text=[r.get('run', '') for r in own], hovertemplate=f'%{{text}}<br>{x} %{{x}}<br>{y} %{{y}}<extra></extra>'))
+    fig.update_xaxes(_axis([x]) | dict(type='category' if words else 'linear')).update_yaxes(_axis([y]))
+    return _styled(fig, title, width=560, height=320, showlegend=by is not None)
 
 # %% ../nbs/02_viz.ipynb #bacbee26
 def cosines(
