@@ -2,7 +2,7 @@
 
 python benchmarks/queries.py [--data cifar_fs glyphs] [--apis 5] [--seeds 3] prints tables and writes results/queries.json
 (rows of data sets that were not asked for stay in it)."""
-import argparse, copy, itertools, json, os, platform, time
+import argparse, itertools, json, os, platform, time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -98,16 +98,16 @@ def learned(name, budget, apis, episodes, folder, seed=0):
     estimator = dict(q=100, mu=.005, directions='sphere', steps=200)
     # without drawn images each set gets about a dozen of its steps from this budget, on half of the APIs; replay as long as ours is taught in all
     bare = replace(ours, procedural=0, joint_steps=0, images=6, query=5, visits=apis//2, replay_steps=60, patience=20, final_steps=100, enough=0., **estimator)
-    methods = {"paper's method": bare, "ours, the paper's estimator": replace(ours, **estimator), 'ours': ours}
+    methods = {"paper's method": (bare, None), 'drawn images alone': (ours, 'support'), # it ends where the first recovery would begin
+               "ours, the paper's estimator": (replace(ours, **estimator), None), 'ours': (ours, None)}
     models, spent = {'random init': seeded(seed, conv4, 5, *d.shape[:2])}, {'random init': 0}
-    for method, cfg in methods.items():
+    for method, (cfg, end) in methods.items():
         models[method], black_boxes = seeded(seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(apis)]
-        for r in meta_train(models[method], black_boxes, cfg):
-            if method == 'ours' and r['kind'] == 'first': # what the drawn images alone have taught, so far
-                models['drawn images alone'], spent['drawn images alone'] = copy.deepcopy(models[method]), r['n_queries']
+        run = meta_train(models[method], black_boxes, cfg, zoo.path/f"{method.replace(' ', '-')}.checkpoint")
+        for _ in itertools.takewhile(lambda r: r['kind'] != end, run): pass
         spent[method] = sum(a.n_queries for a in black_boxes)
     tasks = {s: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names) for s in (1, 5)}
-    protocols = [('prototype', True)]
+    protocols = [('prototype', True), ('finetune', True)]
     scores = {(m, s): evaluate_all(model, t, protocols) for m, model in models.items() for s, t in tasks.items()}
     for (method, shot), (classifier, transductive) in itertools.product(scores, protocols):
         mine, theirs = (scores[m, shot][classifier, transductive] for m in (method, "paper's method"))
