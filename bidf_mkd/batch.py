@@ -28,7 +28,7 @@ def grid(
     values = [v if isinstance(v, (list, tuple, range)) else [v] for v in axes.values()]
     return [dict(zip(axes, combination)) for combination in itertools.product(*values)]
 
-# %% ../nbs/12_batch.ipynb #997f8f62
+# %% ../nbs/12_batch.ipynb #10a523cc
 def defaults(
     notebook:str|Path
 )->dict: # by name
@@ -46,7 +46,7 @@ def checked(name:str, value, default):
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool): value = float(value)
     if isinstance(default, int) and isinstance(value, float) and value.is_integer(): value = int(value)
     if default is not None and type(value) is not type(default):
-        raise ValueError(f'{name}: expected {type(default).__name__}, as in {name} = {default!r}; got {value!r}')
+        raise ValueError(f'{name}: expected {type(default).__name__}, for example {default!r}; got {value!r}')
     try: json.dumps(value)
     except TypeError as e: raise ValueError(f'{name}: expected a plain value, got {value!r}') from e
     return value
@@ -63,7 +63,7 @@ def complete(
                          else f'; expected {", ".join(known)}' if unknown[0] != 'out' else '; each run has a folder of its own'))
     return known | {k: checked(k, v, known[k]) for k, v in params.items()}
 
-# %% ../nbs/12_batch.ipynb #85b75c25
+# %% ../nbs/12_batch.ipynb #cb4f8862
 def write_json(path:Path, value):
     "Write a value, whole or not at all"
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
@@ -97,8 +97,8 @@ def attempt(notebook:str, params:dict, folder:Path, timeout:float|None)->str: # 
                                    store_widget_state=False, extra_arguments=['--log-level=CRITICAL'], # of the kernel itself, on the terminal
                                    timeout_func=lambda cell: max(1, int(end - time.monotonic())))
     except Exception as e: return ' '.join(f'{type(e).__name__ if not hasattr(e, "ename") else e.ename}: {getattr(e, "evalue", e)}'.split())
-    if not isinstance(read_json(folder/'metrics.json'), dict) or not read_json(folder/'metrics.json'): return 'the notebook wrote no row to metrics.json'
-    return ''
+    row = read_json(folder/'metrics.json')
+    return '' if isinstance(row, dict) and row else 'the notebook wrote no row to metrics.json'
 
 def execute(
     notebook:str,
@@ -125,7 +125,7 @@ def execute(
         write_json(folder/'run.json', {k: v for k, v in card.items() if v != ''})
     return state
 
-# %% ../nbs/12_batch.ipynb #2400655d
+# %% ../nbs/12_batch.ipynb #4578f624
 class Run(NamedTuple):
     "A notebook with parameters, and the folder where it is, or will be, done"
     folder: Path
@@ -142,6 +142,7 @@ def held(path:Path)->bool:
     try:
         with FileLock(path, timeout=0): return False
     except Timeout: return True
+    except OSError: return False # a folder that can only be read: nobody works there
 
 def plan(
     notebook:str|Path,
@@ -160,7 +161,7 @@ def plan(
     if not runs: raise ValueError('a sweep of no runs')
     return list(runs.values())
 
-# %% ../nbs/12_batch.ipynb #42033871
+# %% ../nbs/12_batch.ipynb #823032b7
 class Serial(Executor):
     "One run after the other, here and now"
     def submit(self, f, /, *args, **kwargs):
@@ -180,6 +181,8 @@ def sweep(
     "Do the runs that are not done. What fails is told in the table, and tried again by the next sweep; the others go on"
     notebook, out = Path(notebook).resolve(), Path(out).resolve()
     runs = plan(notebook, params, out)
+    if checked('retries', retries, 0) < 0: raise ValueError(f'retries: expected 0 or more, got {retries}')
+    if timeout is not None and not checked('timeout', timeout, 1.) > 0: raise ValueError(f'timeout: expected a positive number of seconds, got {timeout}')
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out/'.lock', timeout=0):
