@@ -8,8 +8,8 @@ __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests
            'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results', 'Parser',
            'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #51523bf0
-import argparse, json, os, platform, shlex, shutil, sys, time
+# %% ../nbs/14_cli.ipynb #21459272
+import argparse, json, math, os, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
@@ -21,11 +21,13 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 from tqdm.auto import tqdm
 import bidf_mkd
 from . import viz
 from .api import Api
-from .batch import EXECUTORS, complete, defaults, execute, find, grid, plan as plan_runs, preset, read_json, results, sweep, told, workers
+from .batch import EXECUTORS, check_limits, code_of, complete, defaults, execute, find, grid, plan as plan_runs, preset, read_json, results
+from .batch import sweep, told, workers
 from .data import Domain, Episodes, domain
 from .evaluation import table_rows
 from .models import check_same, conv4, save_tensors, seeded
@@ -273,7 +275,7 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(asked)}, log)
     return results
 
-# %% ../nbs/14_cli.ipynb #9a7861a8
+# %% ../nbs/14_cli.ipynb #21ff91ab
 def literal(name:str, value, default):
     "A word of the command line or of a yaml file, as the type of a parameter"
     if not isinstance(value, str) or default is None or isinstance(default, str): return value
@@ -287,7 +289,9 @@ def literals(notebook:Path, params:dict)->dict:
 @contextmanager
 def watched(look):
     "Show what `look` returns while something goes on; at its end on what is no terminal"
-    with Live(get_renderable=look, refresh_per_second=1, console=Console(stderr=True)): yield
+    try:
+        with Live(get_renderable=look, refresh_per_second=1, console=Console(stderr=True)): yield
+    finally: print(file=sys.stderr)
 
 def run_notebook(args)->int:
     "`bidf-mkd run`"
@@ -295,36 +299,49 @@ def run_notebook(args)->int:
     for name in args.f: params |= preset(name)
     params = complete(notebook, literals(notebook, params | dict(args.p)))
     out = Path(args.out or Path('runs')/notebook.stem).resolve()
-    if begun := read_json(out/'run.json'): check_same(begun['params'], params, out, 'use the same parameters, or another folder with --out')
-    print(f'{notebook.stem} runs in {out}')
-    with watched(lambda: told(out) or 'starting'): state = execute(str(notebook), params, str(out), args.timeout)
+    check_limits(timeout=args.timeout)
+    if begun := read_json(out/'run.json'):
+        check_same(begun['params'] | dict(code=begun.get('code')), params | dict(code=code_of(notebook)), out,
+                   'use the same notebook and parameters, or another folder with --out')
+    print(f'{notebook.stem} was done before in {out}' if begun.get('state') == 'done' else f'{notebook.stem} runs in {out}')
+    with watched(lambda: Text(told(out))): state = execute(str(notebook), params, str(out), args.timeout)
     card = read_json(out/'run.json')
     if state == 'failed': print(f"failed: {card['error']}", file=sys.stderr)
     for k, v in read_json(out/'metrics.json').items(): print(f'{k:26} {v:,}' if isinstance(v, (int, float)) else f'{k:26} {v}')
-    print(f"{card['seconds']} seconds; the notebook as far as it came is {out/'run.ipynb'}")
+    print(f"{card['duration']} seconds; the notebook as far as it came is {out/'run.ipynb'}")
     return state == 'failed'
 
 SWEEP = 'notebook', 'out', 'preset', 'params', 'grid', 'retries', 'timeout'
 
 def read_sweep(path:str)->tuple[Path, list[dict], Path, dict]: # notebook, parameters of the runs, folder, and other arguments of `sweep`
     "What a yaml file describes"
+    if not Path(path).is_file(): raise ValueError(f'no file {path}; expected a yaml file that describes a sweep')
     said = preset(path)
     if unknown := [k for k in said if k not in SWEEP]: raise ValueError(f'{path}: no {unknown[0]!r} in a sweep; expected {", ".join(SWEEP)}')
     if missing := [k for k in ('notebook', 'out') if k not in said]: raise ValueError(f'{path}: {missing[0]!r} is missing')
+    for k in 'notebook', 'out', 'preset':
+        if not isinstance(said.get(k, 'none'), str) or said.get(k) == '': raise ValueError(f'{path}: {k}: expected a path or a name, got {said[k]!r}')
     for k in 'params', 'grid':
-        if not isinstance(said.get(k, {}), dict): raise ValueError(f'{path}: {k}: expected lines of `name: value`')
+        if not isinstance(said.get(k, {}), dict) or not all(isinstance(name, str) for name in said.get(k, {})):
+            raise ValueError(f'{path}: {k}: expected lines of `name: value`')
+    if twice := set(said.get('params', {})) & set(said.get('grid', {})): raise ValueError(f'{path}: {min(twice)!r} is both in params and in grid')
+    more = {k: said[k] for k in ('retries', 'timeout') if k in said}
+    check_limits(**more)
     notebook = find(said['notebook'], '.ipynb')
     fixed = (preset(said['preset']) if 'preset' in said else {}) | said.get('params', {})
     params = [literals(notebook, fixed | changed) for changed in grid(**said.get('grid', {}))]
-    return notebook, params, Path(said['out']), {k: said[k] for k in ('retries', 'timeout') if k in said}
+    return notebook, params, Path(said['out']), more
 
 def board(runs)->Table:
     "The runs and where they are"
-    counts = {s: sum(r.state == s for r in runs) for s in ('queued', 'running', 'interrupted', 'done', 'failed')}
+    order = 'running', 'failed', 'interrupted', 'queued', 'done'
+    states = sorted(((r.state, r) for r in runs), key=lambda o: order.index(o[0]))
+    counts = {s: sum(o == s for o, _ in states) for s in order}
     view = Table('run', 'state', 'where', title=', '.join(f'{n} {s}' for s, n in counts.items() if n))
-    order = sorted(runs, key=lambda r: ('running', 'failed', 'interrupted', 'queued', 'done').index(r.state))
-    for r in order[:20]: view.add_row(r.folder.name, r.state, read_json(r.folder/'run.json').get('error', '')[:100] if r.state == 'failed' else told(r.folder))
-    if len(order) > 20: view.add_row(f'and {len(order) - 20} more', '', '')
+    for state, r in states[:20]:
+        where = read_json(r.folder/'run.json').get('error', '')[:100] if state == 'failed' else told(r.folder)
+        view.add_row(*map(Text, (r.folder.name, state, where))) # as they are: no markup
+    if len(states) > 20: view.add_row(f'and {len(states) - 20} more', '', '')
     return view
 
 def run_sweep(args)->int:
@@ -332,18 +349,20 @@ def run_sweep(args)->int:
     notebook, params, out, more = read_sweep(args.file)
     runs = plan_runs(notebook, params, out)
     todo = [r for r in runs if r.state != 'done']
-    budget = sum(r.params.get('budget') or 0 for r in todo)
-    price = f'; the others may send {budget:,.0f} images' if budget else ''
-    print(f'{len(runs)} runs of {notebook.stem} in {out}/, {len(runs) - len(todo)} done before{price}')
+    price = sum(r.params.get('budget', math.inf) for r in todo)*(more.get('retries', 0) + 1)
+    known = 'what the others send is not known (no parameter `budget`)' if math.isinf(price) else f'the others may send {price:,.0f} images'
+    print(f'{len(runs)} runs of {notebook.stem} in {out}/, {len(runs) - len(todo)} done before' + f'; {known}'*bool(todo))
     if args.dry_run:
         for r in runs: print(f'{r.state:12} {r.folder.name}')
         return 0
     with workers(args.executor, args.workers, args.scheduler, args.gpus) as executor, watched(lambda: board(runs)):
-        table = sweep(notebook, params, out, executor, **more)
-    failed = table[table.state == 'failed']
-    for _, r in failed.iterrows(): print(f'failed: {r.run}: {r.error}', file=sys.stderr)
-    print(f'{len(table) - len(failed)} of {len(table)} runs in the folder are done; report: {write_report(out)}')
-    return len(failed) > 0
+        sweep(notebook, params, out, executor, **more)
+    left = [r for r in runs if r.state != 'done']
+    for r in left: print(f"{r.state}: {r.folder.name}: {read_json(r.folder/'run.json').get('error', '')}", file=sys.stderr)
+    print(f'{len(runs) - len(left)} of {len(runs)} runs are done')
+    try: print(f'report: {write_report(out)}')
+    except ValueError as e: print(e, file=sys.stderr)
+    return len(left) > 0
 
 def write_report(out:Path)->Path:
     "Run the report notebook on a sweep, and make a page of it"
@@ -359,13 +378,14 @@ def run_results(args):
     "`bidf-mkd results`"
     table, out = results(args.folder), Path(args.folder)
     if args.parquet:
-        table.to_parquet(out/'results.parquet')
+        try: table.to_parquet(out/'results.parquet')
+        except ImportError as e: raise ValueError('--parquet needs pyarrow: pip install pyarrow') from e
         print(out/'results.parquet')
     if args.plot: print(write_report(out))
     if args.csv: print(table.to_csv(index=False), end='')
     elif not (args.parquet or args.plot): print(table.dropna(axis=1, how='all').to_string(index=False))
 
-# %% ../nbs/14_cli.ipynb #95beab63
+# %% ../nbs/14_cli.ipynb #448215f7
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -395,7 +415,7 @@ def parser()->Parser:
     p.add_argument('notebook', help='a path, or an experiment that comes along: bidf_mkd, recovery, estimator, ablation, report')
     p.add_argument('-p', nargs=2, action='append', default=[], metavar=('NAME', 'VALUE'), help='a parameter of the notebook')
     p.add_argument('-f', action='append', default=[], metavar='PRESET', help='a yaml file of parameters, or one that comes along: quick, gpu, paper_ss, '
-                   'paper_sh, paper_mh; -p goes before it, and later ones before earlier ones')
+                   'paper_sh, paper_mh; -p wins over it, and later ones over earlier ones')
     p.add_argument('--out', help='folder of the run (default: runs/NOTEBOOK)')
     p.add_argument('--timeout', type=float, help='seconds')
     p.set_defaults(run=run_notebook)

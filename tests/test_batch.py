@@ -1,6 +1,7 @@
 "Sweeps: killed in the middle, failing, shared by two, on processes and on Dask; and the experiments that come along."
 import io, json, os, signal, subprocess, sys, time
 from dataclasses import fields
+from pathlib import Path
 from threading import Thread
 
 import nbformat
@@ -104,10 +105,50 @@ def test_ctrl_c_keeps_what_is_done(toy, tmp_path):
     assert process.returncode == 130 and 'go on with: bidf-mkd sweep' in err
     assert sorted(results(tmp_path/'out').state) == ['done', 'interrupted', 'queued']
 
+def children(pid):
+    return [int(p.parent.name) for p in Path('/proc').glob('[0-9]*/stat') if alive(p) and parent_of(p) == pid]
+
+def alive(stat):
+    try: return stat.read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError: return False
+
+def parent_of(stat):
+    try: return int(stat.read_text().rpartition(')')[2].split()[1])
+    except OSError: return -1
+
+def test_ctrl_c_ends_processes_too(toy, tmp_path):
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2, 3, 4]), params=dict(seconds=100.))
+    process = command('sweep', path, '--executor', 'processes')
+    wait_until(lambda: len(count(tmp_path/'out', 'begun')) == 2)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and sorted(results(tmp_path/'out').state) == ['interrupted']*2 + ['queued']*2, err
+    assert not [pid for pid in workers if alive(Path(f'/proc/{pid}/stat'))]
+
+def test_a_dead_process_is_replaced(toy, tmp_path):
+    "The run that it had is done once more, the others are left alone; and a worker does not outlive a sweep"
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2, 3, 4]), params=dict(seconds=3.))
+    process = command('sweep', path, '--executor', 'processes')
+    wait_until(lambda: len(count(tmp_path/'out', 'begun')) == 2)
+    busy = [pid for pid in children(process.pid) if children(pid)]          # with a kernel
+    os.kill(busy[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0 and count(tmp_path/'out', 'ended') == [1]*4, err
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'other'), grid=dict(x=[1, 2, 3, 4]), params=dict(seconds=100.))
+    process = command('sweep', path, '--executor', 'processes')
+    wait_until(lambda: len(count(tmp_path/'other', 'begun')) == 2)
+    workers = children(process.pid)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not [pid for pid in workers if alive(Path(f'/proc/{pid}/stat'))], 30)
+
 def test_what_fails_is_told_and_the_others_go_on(toy, tmp_path):
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[12, 13, 14]), retries=1)
     code, out, err = said('sweep', path)
-    assert code == 1 and 'AssertionError: bad luck' in err
+    assert code == 1 and 'AssertionError: bad luck' in err and '2 of 3 runs are done' in out
+    again = write_sweep(tmp_path/'again.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[12]), retries=1)
+    assert said('sweep', again)[0] == 0                                 # what this one asks for is done
     table = results(tmp_path/'out').set_index('x')
     assert table.state.to_dict() == {12: 'done', 13: 'failed', 14: 'done'} and table.error[13] == 'AssertionError: bad luck' and table.attempt[13] == 2
     partial = read(tmp_path/'out'/table.run[13]/'run.ipynb')
@@ -119,7 +160,9 @@ def test_a_run_may_take_its_time_only(toy, tmp_path):
 
 @pytest.mark.parametrize('change, word', [
     (dict(grid=dict(xx=[1])), "did you mean 'x'"), (dict(grid=dict(x=['a'])), 'expected int'), (dict(params=dict(out='here')), 'folder'),
-    (dict(repeat=3), 'repeat'), (dict(notebook='nowhere.ipynb'), 'nowhere.ipynb'), (dict(preset='fast'), 'fast')])
+    (dict(repeat=3), 'repeat'),
+    (dict(retries=-1), 'retries'), (dict(timeout='1h'), 'timeout'), (dict(out=5), 'expected a path'),
+    (dict(notebook='nowhere.ipynb'), 'nowhere.ipynb'), (dict(preset='fast'), 'fast')])
 def test_mistakes_are_told_before_a_kernel_starts(toy, tmp_path, change, word):
     path = write_sweep(tmp_path/'sweep.yaml', **dict(notebook=str(toy), out=str(tmp_path/'out')) | change)
     code, out, err = said('sweep', path)
