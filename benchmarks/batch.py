@@ -17,14 +17,16 @@ def trivial(folder):
     "A notebook that does nothing but write its row"
     row = "import pathlib\n(pathlib.Path(out)/'metrics.json').write_text('{\"y\": 1}')"
     cells = [nbformat.v4.new_code_cell("x = 0\nout = ''", metadata=dict(tags=['parameters'])), nbformat.v4.new_code_cell(row)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=dict(kernelspec=dict(name='python3', display_name='python3', language='python'))), folder/'trivial.ipynb')
+    kernel = dict(kernelspec=dict(name='python3', display_name='python3', language='python'))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder/'trivial.ipynb')
     return folder/'trivial.ipynb'
 
 def bare(notebook, folder, n):
     "papermill alone, n times; seconds"
     folder.mkdir(parents=True)
     begun = time.perf_counter()
-    for i in range(n): papermill.execute_notebook(str(notebook), str(folder/f'{i}.ipynb'), dict(x=i, out=str(folder)), progress_bar=False)
+    for i in range(n):
+        papermill.execute_notebook(str(notebook), str(folder/f'{i}.ipynb'), dict(x=i, out=str(folder)), progress_bar=False, store_widget_state=False)
     return time.perf_counter() - begun
 
 def main():
