@@ -8,7 +8,7 @@ __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests
            'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results', 'Parser',
            'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #21459272
+# %% ../nbs/14_cli.ipynb #95159e28
 import argparse, json, math, os, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,10 +18,6 @@ from tempfile import TemporaryDirectory
 from typing import Iterator, Sequence
 import torch, yaml
 from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 from tqdm.auto import tqdm
 import bidf_mkd
 from . import viz
@@ -275,7 +271,7 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(asked)}, log)
     return results
 
-# %% ../nbs/14_cli.ipynb #21ff91ab
+# %% ../nbs/14_cli.ipynb #330b7bc6
 def literal(name:str, value, default):
     "A word of the command line or of a yaml file, as the type of a parameter"
     if not isinstance(value, str) or default is None or isinstance(default, str): return value
@@ -289,6 +285,8 @@ def literals(notebook:Path, params:dict)->dict:
 @contextmanager
 def watched(look):
     "Show what `look` returns while something goes on; at its end on what is no terminal"
+    from rich.console import Console # importing rich draws a random number
+    from rich.live import Live
     try:
         with Live(get_renderable=look, refresh_per_second=1, console=Console(stderr=True)): yield
     finally: print(file=sys.stderr)
@@ -299,12 +297,13 @@ def run_notebook(args)->int:
     for name in args.f: params |= preset(name)
     params = complete(notebook, literals(notebook, params | dict(args.p)))
     out = Path(args.out or Path('runs')/notebook.stem).resolve()
+    from rich.markup import escape
     check_limits(timeout=args.timeout)
     if begun := read_json(out/'run.json'):
         check_same(begun['params'] | dict(code=begun.get('code')), params | dict(code=code_of(notebook)), out,
                    'use the same notebook and parameters, or another folder with --out')
     print(f'{notebook.stem} was done before in {out}' if begun.get('state') == 'done' else f'{notebook.stem} runs in {out}')
-    with watched(lambda: Text(told(out))): state = execute(str(notebook), params, str(out), args.timeout)
+    with watched(lambda: escape(told(out))): state = execute(str(notebook), params, str(out), args.timeout)
     card = read_json(out/'run.json')
     if state == 'failed': print(f"failed: {card['error']}", file=sys.stderr)
     for k, v in read_json(out/'metrics.json').items(): print(f'{k:26} {v:,}' if isinstance(v, (int, float)) else f'{k:26} {v}')
@@ -332,8 +331,10 @@ def read_sweep(path:str)->tuple[Path, list[dict], Path, dict]: # notebook, param
     params = [literals(notebook, fixed | changed) for changed in grid(**said.get('grid', {}))]
     return notebook, params, Path(said['out']), more
 
-def board(runs)->Table:
-    "The runs and where they are"
+def board(runs):
+    "The runs and where they are, as a table of rich"
+    from rich.table import Table
+    from rich.text import Text
     order = 'running', 'failed', 'interrupted', 'queued', 'done'
     states = sorted(((r.state, r) for r in runs), key=lambda o: order.index(o[0]))
     counts = {s: sum(o == s for o, _ in states) for s in order}
