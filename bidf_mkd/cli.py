@@ -8,8 +8,8 @@ __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests
            'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results', 'Parser',
            'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #95159e28
-import argparse, json, math, os, platform, shlex, shutil, sys, time
+# %% ../nbs/14_cli.ipynb #6897ae9e
+import argparse, json, math, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
@@ -23,7 +23,7 @@ import bidf_mkd
 from . import viz
 from .api import Api
 from .batch import EXECUTORS, check_limits, code_of, complete, defaults, execute, find, grid, plan as plan_runs, preset, read_json, results
-from .batch import sweep, told, workers
+from .batch import sweep, told, workers, write_json
 from .data import Domain, Episodes, domain
 from .evaluation import table_rows
 from .models import check_same, conv4, save_tensors, seeded
@@ -68,14 +68,12 @@ def plan_for(
         if getattr(plan, k) < least: raise ValueError(f'{k}: expected at least {least}, got {getattr(plan, k)}')
     return plan
 
-# %% ../nbs/14_cli.ipynb #75ddecd6
+# %% ../nbs/14_cli.ipynb #8f182546
 def claim(out:Path, **settings):
     "Write the settings of a demo down, or make sure that the one in the folder was begun with the same"
-    path, part = out/'settings.json', out/'settings.part'
-    if not path.exists():
-        part.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding='utf-8')
-        os.replace(part, path)
-    check_same(json.loads(path.read_text(encoding='utf-8')), settings, out, 'use the same settings, or another folder with --out')
+    path = out/'settings.json'
+    if not path.exists(): write_json(path, settings)
+    check_same(read_json(path), settings, out, 'use the same settings, or another folder with --out')
 
 class Log:
     "Records as lines of a file, each once"
@@ -271,11 +269,11 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(asked)}, log)
     return results
 
-# %% ../nbs/14_cli.ipynb #330b7bc6
+# %% ../nbs/14_cli.ipynb #77c20f0f
 def literal(name:str, value, default):
     "A word of the command line or of a yaml file, as the type of a parameter"
     if not isinstance(value, str) or default is None or isinstance(default, str): return value
-    try: return yaml.safe_load(value) if isinstance(default, (bool, list, dict)) else type(default)(value)
+    try: return yaml.safe_load(value) if default is ... or isinstance(default, (bool, list, dict)) else type(default)(value)
     except (ValueError, yaml.YAMLError) as e: raise ValueError(f'{name}: expected {type(default).__name__}, got {value!r}') from e
 
 def literals(notebook:Path, params:dict)->dict:
@@ -293,11 +291,11 @@ def watched(look):
 
 def run_notebook(args)->int:
     "`bidf-mkd run`"
+    from rich.markup import escape
     notebook, params = find(args.notebook, '.ipynb').resolve(), {}
     for name in args.f: params |= preset(name)
     params = complete(notebook, literals(notebook, params | dict(args.p)))
     out = Path(args.out or Path('runs')/notebook.stem).resolve()
-    from rich.markup import escape
     check_limits(timeout=args.timeout)
     if begun := read_json(out/'run.json'):
         check_same(begun['params'] | dict(code=begun.get('code')), params | dict(code=code_of(notebook)), out,

@@ -40,3 +40,13 @@ def run(*command, cwd=ROOT, **env):
 def python(*args, **kwargs): return run(sys.executable, *args, **kwargs)
 
 def nbdev(command, cwd): run(Path(sysconfig.get_path('scripts'))/f'nbdev-{command}', cwd=cwd)
+
+def command(*args, **env):
+    "`bidf-mkd` with these arguments, as a process"
+    call = sys.executable, '-c', 'import sys; from bidf_mkd.cli import main; sys.exit(main())', *map(str, args)
+    return subprocess.Popen(call, cwd=ROOT, env=environment(**env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+def finish(process):
+    "The exit code of a process, what it printed, and its errors"
+    out, err = process.communicate(timeout=500)
+    return process.returncode, out, err

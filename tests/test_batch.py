@@ -1,18 +1,18 @@
 "Sweeps: killed in the middle, failing, shared by two, on processes and on Dask; and the experiments that come along."
-import io, json, os, signal, subprocess, sys, time
+import io, json, os, signal, time
 from dataclasses import fields
-from pathlib import Path
 from threading import Thread
 
 import nbformat
 import pandas as pd
 import papermill
+import psutil
 import pytest
 from distributed import LocalCluster
 
 from bidf_mkd.batch import complete, defaults, find, grid, preset, read_json, results, sweep, workers
 from bidf_mkd.training import PRESETS, Config
-from project import NBS, ROOT, code_cells, environment, read
+from project import NBS, code_cells, command, finish, read
 
 PARAMETERS = "x = 1  # a number\nseconds = 0.1  # to sleep\nout = ''  # folder of the run"
 WORK = """import json, pathlib, time
@@ -31,14 +31,7 @@ def toy(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path/'toy.ipynb')
     return tmp_path/'toy.ipynb'
 
-def command(*args, **env):
-    call = sys.executable, '-c', 'import sys; from bidf_mkd.cli import main; sys.exit(main())', *map(str, args)
-    return subprocess.Popen(call, cwd=ROOT, env=environment(OMP_NUM_THREADS='1', **env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-def said(*args, **env):
-    process = command(*args, **env)
-    out, err = process.communicate(timeout=500)
-    return process.returncode, out, err
+def said(*args, **env): return finish(command(*args, **env))
 
 def wait_until(true, seconds=120):
     until = time.monotonic() + seconds
@@ -55,12 +48,13 @@ def write_sweep(path, **settings):
     return path
 
 def test_a_killed_worker_loses_and_doubles_nothing(toy, tmp_path):
-    params = grid(x=list(range(12)), seconds=1.)
+    params = grid(x=list(range(12)), seconds=2.)
+    begun, ended = (lambda: len(count(tmp_path/'dask', 'begun'))), (lambda: len(count(tmp_path/'dask', 'ended')))
     with workers('dask', 2) as executor:
         pids = executor._client.run(os.getpid)
         killed = []
         def kill():
-            wait_until(lambda: len(count(tmp_path/'dask', 'ended')) >= 2 and any(r == 'running' for r in results(tmp_path/'dask').state))
+            wait_until(lambda: ended() >= 2 and begun() - ended() == 2)         # both workers are in the middle of a run
             killed.append(os.kill(next(iter(pids.values())), signal.SIGKILL))
         thread = Thread(target=kill)
         thread.start()
@@ -105,16 +99,9 @@ def test_ctrl_c_keeps_what_is_done(toy, tmp_path):
     assert process.returncode == 130 and 'go on with: bidf-mkd sweep' in err
     assert sorted(results(tmp_path/'out').state) == ['done', 'interrupted', 'queued']
 
-def children(pid):
-    return [int(p.parent.name) for p in Path('/proc').glob('[0-9]*/stat') if alive(p) and parent_of(p) == pid]
+def children(pid): return psutil.Process(pid).children()
 
-def alive(stat):
-    try: return stat.read_text().rpartition(')')[2].split()[0] != 'Z'
-    except OSError: return False
-
-def parent_of(stat):
-    try: return int(stat.read_text().rpartition(')')[2].split()[1])
-    except OSError: return -1
+def alive(processes): return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 def test_ctrl_c_ends_processes_too(toy, tmp_path):
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2, 3, 4]), params=dict(seconds=100.))
@@ -124,15 +111,14 @@ def test_ctrl_c_ends_processes_too(toy, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and sorted(results(tmp_path/'out').state) == ['interrupted']*2 + ['queued']*2, err
-    assert not [pid for pid in workers if alive(Path(f'/proc/{pid}/stat'))]
+    assert not alive(workers)
 
 def test_a_dead_process_is_replaced(toy, tmp_path):
     "The run that it had is done once more, the others are left alone; and a worker does not outlive a sweep"
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2, 3, 4]), params=dict(seconds=3.))
     process = command('sweep', path, '--executor', 'processes')
     wait_until(lambda: len(count(tmp_path/'out', 'begun')) == 2)
-    busy = [pid for pid in children(process.pid) if children(pid)]          # with a kernel
-    os.kill(busy[0], signal.SIGKILL)
+    next(p for p in children(process.pid) if p.children()).kill()           # one that has a kernel
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0 and count(tmp_path/'out', 'ended') == [1]*4, err
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'other'), grid=dict(x=[1, 2, 3, 4]), params=dict(seconds=100.))
@@ -141,7 +127,7 @@ def test_a_dead_process_is_replaced(toy, tmp_path):
     workers = children(process.pid)
     process.kill()
     process.communicate()
-    wait_until(lambda: not [pid for pid in workers if alive(Path(f'/proc/{pid}/stat'))], 30)
+    wait_until(lambda: not alive(workers), 30)
 
 def test_what_fails_is_told_and_the_others_go_on(toy, tmp_path):
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[12, 13, 14]), retries=1)

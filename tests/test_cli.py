@@ -1,5 +1,5 @@
 "The command as a user runs it: its files, its errors, killed and interrupted in the middle."
-import json, os, signal, subprocess, sys, time
+import json, os, signal, time
 from itertools import product
 
 import pytest
@@ -7,18 +7,10 @@ import torch
 from PIL import Image
 
 from bidf_mkd.models import load_tensors
-from project import ROOT, environment
+from project import command, finish
 
 CHANGES = 'procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'enough 0', 'replay_steps 3', 'meta_batch 1', 'final_steps 30'
 SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', *(o for change in CHANGES for o in ('-p', *change.split()))]
-
-def start(*args):
-    command = sys.executable, '-c', 'import sys; from bidf_mkd.cli import main; sys.exit(main())', *args
-    return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-def finish(process):
-    out, err = process.communicate(timeout=500)
-    return process.returncode, out, err
 
 def steps(out, kind):
     "How many steps of a kind are in the log"
@@ -37,7 +29,7 @@ def wait_for(process, out, kind, n):
 def whole(tmp_path_factory):
     "A demo that nobody disturbed"
     out = tmp_path_factory.mktemp('whole')/'demo'
-    code, said, err = finish(start(*SMALL, '--out', str(out)))
+    code, said, err = finish(command(*SMALL, '--out', str(out)))
     assert code == 0, err
     return out, said
 
@@ -64,12 +56,12 @@ def test_files(whole):
 def test_killed(whole, tmp_path, kind, n):
     "SIGKILL in the middle of a recovery or of learning; the same command then ends with the same weights and count"
     out = tmp_path/'demo'
-    process = start(*SMALL, '--out', str(out))
+    process = command(*SMALL, '--out', str(out))
     wait_for(process, out, kind, n)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (out/'results.json').exists()
-    code, _, err = finish(start(*SMALL, '--out', str(out)))
+    code, _, err = finish(command(*SMALL, '--out', str(out)))
     assert code == 0, err
     weights, expected = (load_tensors(o/'model.safetensors', 'model')[0] for o in (out, whole[0]))
     assert all(torch.equal(v, expected[k]) for k, v in weights.items())
@@ -79,7 +71,7 @@ def test_killed(whole, tmp_path, kind, n):
 def test_interrupted(tmp_path):
     "Ctrl-C ends it with a word on how to go on"
     out = tmp_path/'demo'
-    process = start(*SMALL, '--out', str(out))
+    process = command(*SMALL, '--out', str(out))
     wait_for(process, out, 'support', 2)
     os.kill(process.pid, signal.SIGINT)
     code, _, err = finish(process)
@@ -88,9 +80,9 @@ def test_interrupted(tmp_path):
 def test_one_at_a_time(tmp_path):
     "Two demos do not work in one folder"
     out = tmp_path/'demo'
-    first = start(*SMALL, '--out', str(out))
+    first = command(*SMALL, '--out', str(out))
     wait_for(first, out, 'draw', 1)
-    code, _, err = finish(start(*SMALL, '--out', str(out)))
+    code, _, err = finish(command(*SMALL, '--out', str(out)))
     first.kill()
     first.communicate()
     assert code == 2 and 'another demo is running' in err and len(err.strip().splitlines()) == 1, err
@@ -102,7 +94,7 @@ def test_one_at_a_time(tmp_path):
     (['demo', '--episodes', '1'], 'expected at least 2'), (['demo', '-p', 'cats', '1'], 'no setting'), (['dance'], 'invalid choice'),
     (['demo', '--out', '/proc/nothing'], '/proc/nothing')])
 def test_errors_are_one_line(args, word):
-    code, _, err = finish(start(*args))
+    code, _, err = finish(command(*args))
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
 
 @pytest.mark.parametrize('broken, word', [('x.png', 'x.png is not a readable image'), (None, 'class g has 2')])
@@ -114,7 +106,7 @@ def test_meta_test_data_is_looked_at_first(tmp_path, broken, word):
             (data/split/c).mkdir(parents=True)
             for i in range(2): Image.new('RGB', (32, 32)).save(data/split/c/f'{i}.png')
     if broken: (data/'meta_test'/'k'/broken).write_bytes(b'no image')
-    code, _, err = finish(start('demo', '--dataset', str(data), '--apis', '1', '--out', str(out)))
+    code, _, err = finish(command('demo', '--dataset', str(data), '--apis', '1', '--out', str(out)))
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
     assert not (out/'zoo').exists() and not (out/'log.jsonl').exists()
 
@@ -122,7 +114,7 @@ def test_other_settings_are_refused(whole):
     "Another seed or number of APIs in the folder of a demo: told before anything is trained"
     out, _ = whole
     for change, word in ((['--seed', '1'], 'seed=0, not 1'), (['--apis', '3'], 'apis=2, not 3'), (['--budget', '5000'], 'budget=4000, not 5000')):
-        code, _, err = finish(start(*SMALL, '--out', str(out), *change))
+        code, _, err = finish(command(*SMALL, '--out', str(out), *change))
         assert code == 2 and word in err and len(list((out/'zoo').glob('*.safetensors'))) == 2, err
 
 def test_a_small_budget_is_shared(whole):
@@ -133,5 +125,5 @@ def test_a_small_budget_is_shared(whole):
     assert all(n in (out/'report.html').read_text(encoding='utf-8') for n in r['budget_notes'])
 
 def test_debug_shows_where():
-    code, _, err = finish(start('demo', '--dataset', '/nowhere', '--debug'))
+    code, _, err = finish(command('demo', '--dataset', '/nowhere', '--debug'))
     assert code != 0 and 'Traceback' in err
