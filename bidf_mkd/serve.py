@@ -195,7 +195,7 @@ def app(
     routes = [Route(path, answering(f)) for path, f in get.items()] + [Route('/v2/models/{model}/infer', answering(s.infer), methods=['POST'])]
     return Starlette(routes=routes, exception_handlers={HTTPException: unknown})
 
-# %% ../nbs/13_serve.ipynb #b99aa1b3
+# %% ../nbs/13_serve.ipynb #9cd027a8
 def listen(
     host:str='127.0.0.1',
     port:int=8000   # 0: any that is free
@@ -203,6 +203,7 @@ def listen(
     "A socket to serve on"
     try: place = socket.create_server((host, port), family=socket.AF_INET6 if ':' in host else socket.AF_INET, backlog=128)
     except (OSError, OverflowError) as e: raise ValueError(f'cannot listen on {host} port {port}: {e}') from e
+    place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) # small answers wait 40 ms otherwise
     name = f'[{host}]' if ':' in host else host
     return place, f'http://{name}:{place.getsockname()[1]}'
 
