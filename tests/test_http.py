@@ -523,6 +523,7 @@ def test_a_demo_over_http(whole, tmp_path):
     assert json.loads((out/'settings.json').read_text())['api'] == url and not (out/'zoo').exists()
     assert TOKEN not in printed + err and not [p for p in out.rglob('*') if p.is_file() and TOKEN.encode() in p.read_bytes()]
 
+@pytest.mark.slow
 def test_a_server_that_dies(whole, tmp_path):
     "The demo ends with a sentence; once the server is back, the same command goes on, and asks nothing twice"
     out = tmp_path/'demo'
