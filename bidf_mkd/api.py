@@ -8,8 +8,8 @@ __all__ = ['REVEALS', 'DTYPES', 'LENGTH', 'PATIENCE', 'HINTS', 'BACK_OFF', 'ApiE
            'read_tensor', 'read_list', 'Failed', 'seconds_of', 'bearer', 'quoted', 'refusal', 'read_answer', 'within',
            'pause', 'local', 'Connection', 'input_of', 'output_of', 'classes_of', 'as_datatype', 'HttpApi', 'Journal']
 
-# %% ../nbs/03_api.ipynb #c923a18a
-import ipaddress, math, os, random, re, struct, warnings
+# %% ../nbs/03_api.ipynb #00a94105
+import ipaddress, math, os, re, struct, warnings
 from collections import defaultdict, deque
 from concurrent.futures import Future, TimeoutError as TookTooLong
 from datetime import datetime, timezone
@@ -22,9 +22,7 @@ from typing import Callable, Mapping, Sequence
 from urllib.parse import quote
 import numpy as np, orjson, torch
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
-_before = random.getstate()
-import httpx # draws a random number where rich is installed
-random.setstate(_before)
+import httpx
 
 # %% ../nbs/03_api.ipynb #a15f6196
 class ApiError(RuntimeError):

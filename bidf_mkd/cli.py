@@ -8,7 +8,7 @@ __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests
            'literals', 'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results',
            'exposed', 'models_at', 'run_serve', 'Parser', 'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #12181ff2
+# %% ../nbs/14_cli.ipynb #e5190d01
 import argparse, json, math, os, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,6 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import Iterator, Sequence
 import torch, yaml
 from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 from tqdm.auto import tqdm
 import bidf_mkd
 from . import viz
@@ -279,7 +284,7 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(asked)}, log)
     return results
 
-# %% ../nbs/14_cli.ipynb #77c20f0f
+# %% ../nbs/14_cli.ipynb #3fa4cd7f
 def literal(name:str, value, default):
     "A word of the command line or of a yaml file, as the type of a parameter"
     if not isinstance(value, str) or default is None or isinstance(default, str): return value
@@ -293,15 +298,12 @@ def literals(notebook:Path, params:dict)->dict:
 @contextmanager
 def watched(look):
     "Show what `look` returns while something goes on; at its end on what is no terminal"
-    from rich.console import Console # importing rich draws a random number
-    from rich.live import Live
     try:
         with Live(get_renderable=look, refresh_per_second=1, console=Console(stderr=True)): yield
     finally: print(file=sys.stderr)
 
 def run_notebook(args)->int:
     "`bidf-mkd run`"
-    from rich.markup import escape
     notebook, params = find(args.notebook, '.ipynb').resolve(), {}
     for name in args.f: params |= preset(name)
     params = complete(notebook, literals(notebook, params | dict(args.p)))
@@ -341,8 +343,6 @@ def read_sweep(path:str)->tuple[Path, list[dict], Path, dict]: # notebook, param
 
 def board(runs):
     "The runs and where they are, as a table of rich"
-    from rich.table import Table
-    from rich.text import Text
     order = 'running', 'failed', 'interrupted', 'queued', 'done'
     states = sorted(((r.state, r) for r in runs), key=lambda o: order.index(o[0]))
     counts = {s: sum(o == s for o, _ in states) for s in order}
