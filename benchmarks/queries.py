@@ -57,12 +57,17 @@ def one(api, look, features, method, settings, labels, seed, flip):
     return dict.fromkeys(f'queries_to_{loss}' for loss in LOSSES) | reached | dict(queries=n, loss=r.loss.mean().item(), diversity=spread(r.images, labels),
         feature_diversity=spread(z, labels), recognised=(look(r.images).argmax(1) == labels).float().mean().item(), seconds=time.perf_counter() - begun)
 
-def measure(name, apis, seeds, folder):
+def judged(name, apis, folder):
+    "A zoo, and one of judges: of the same classes, for measuring alone"
     d, plan = domain(name), plan_for(name)
     data, specs = {d.name: d.load('meta_train')}, scenario('ss', [d], apis, seed=0)
-    zoo, judges = Zoo(folder/name), Zoo(folder/f'{name}_judges') # judges: of the same classes, for measuring alone
+    zoo, judges = Zoo(folder/name), Zoo(folder/f'{name}_judges')
     list(zoo.build(specs, data, plan.api_steps))
     list(judges.build([replace(s, arch='resnet10', seed=s.seed + 500) for s in specs], data, JUDGE[name]))
+    return zoo, judges, plan
+
+def measure(name, apis, seeds, folder):
+    zoo, judges, plan = judged(name, apis, folder)
     for i in range(apis):
         api, look, features = zoo.api(i), judges.api(i), torch.no_grad()(judges.model(i).backbone)
         labels = torch.arange(api.way).repeat_interleave(IMAGES)
@@ -118,6 +123,14 @@ def learned(name, budget, apis, episodes, folder, seed=0):
               f'{spent[method]:9,} queries', flush=True)
         yield row
 
+def write(name, data, rows):
+    "Rows into results/NAME.json, in place of those of the same data sets"
+    path = HERE/'results'/f'{name}.json'
+    path.parent.mkdir(exist_ok=True)
+    others = [r for r in json.loads(path.read_text())['rows'] if r['dataset'] not in data] if path.exists() else []
+    hardware = f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores'
+    path.write_text(json.dumps(dict(rows=others + rows, versions=versions(), hardware=hardware), indent=1))
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--data', nargs='+', default=list(JUDGE))
@@ -132,10 +145,6 @@ def main():
     table(rows)
     print(f'\nMeta-test accuracy at a budget of {args.budget:,} queries; differences to the paper\'s method')
     accuracy = [r for name in args.data for r in learned(name, args.budget, args.learn_from, args.episodes, args.folder)]
-    hardware = f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores'
-    path = HERE/'results'/'queries.json'
-    path.parent.mkdir(exist_ok=True)
-    others = [r for r in json.loads(path.read_text())['rows'] if r['dataset'] not in args.data] if path.exists() else []
-    path.write_text(json.dumps(dict(rows=others + rows + accuracy, versions=versions(), hardware=hardware), indent=1))
+    write('queries', args.data, rows + accuracy)
 
 if __name__ == '__main__': main()

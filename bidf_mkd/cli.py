@@ -8,10 +8,10 @@ __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests
            'literals', 'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results',
            'exposed', 'models_at', 'run_serve', 'Parser', 'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #e5190d01
+# %% ../nbs/14_cli.ipynb #4045f31e
 import argparse, json, math, os, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ from rich.text import Text
 from tqdm.auto import tqdm
 import bidf_mkd
 from . import viz
-from .api import Api, ApiError, Connection, HttpApi, REVEALS, local
+from .api import ACCEPTS, Api, ApiError, Connection, HttpApi, REVEALS, local
 from .batch import EXECUTORS, check_limits, code_of, complete, defaults, execute, find, grid, plan as plan_runs, preset, read_json, results
 from .batch import sweep, told, workers, write_json
 from .data import Domain, Episodes, domain
@@ -34,10 +34,10 @@ from .evaluation import table_rows
 from .models import check_same, conv4, save_tensors, seeded
 from .replay import Memory
 from .serve import serve
-from .training import Config, generator_for, meta_train, run_cost, visit_cost
+from .training import Config, generator_for, meta_train, run_cost, suited, visit_cost
 from .zoo import Zoo, scenario
 
-# %% ../nbs/14_cli.ipynb #8875d547
+# %% ../nbs/14_cli.ipynb #5c61f267
 @dataclass(frozen=True)
 class Plan:
     "The size of a demo"
@@ -45,9 +45,10 @@ class Plan:
     api_steps:int   # training steps of each
     episodes:int    # meta-test episodes for each number of shots
     cfg:Config
+    policies:dict = field(default_factory=dict) # what the APIs reveal and accept
 
 PLANS = dict(
-    glyphs=Plan(8, 60, 200, Config(images=10, query=9, flip=False, final_steps=60, budget=100_000)),
+    glyphs=Plan(8, 60, 200, Config(images=10, query=9, noise=10., flip=False, final_steps=60, budget=100_000)),
     photos=Plan(20, 250, 600, Config(procedural=4000, query=10, replay_steps=8, patience=2, joint_steps=2000, final_steps=0, budget=320_000)))
 SHOTS = 1, 5
 
@@ -56,7 +57,8 @@ def plan_for(
     seed:int=0,
     budget:int|None=None,   # images sent to all APIs together; the plan's own by default
     apis:int|None=None, episodes:int|None=None, # likewise
-    changes:Sequence[tuple[str, str]]=() # names and values of settings (`Config`)
+    changes:Sequence[tuple[str, str]]=(), # names and values of settings (`Config`)
+    reveals:Sequence[str]=('probabilities',), accepts:str='float' # policies of the APIs; settings of recovery suit them
 )->Plan:
     "The plan of a demo, with what was asked for in place of its own values"
     plan, kinds = PLANS.get(dataset, PLANS['photos']), {f.name: f.type for f in fields(Config)}
@@ -66,8 +68,9 @@ def plan_for(
         if kinds[name] is bool and value not in ('True', 'False'): raise ValueError(f'{name}: expected True or False, got {value!r}')
         try: return value == 'True' if kinds[name] is bool else kinds[name](value)
         except ValueError as e: raise ValueError(f'{name}: expected {kinds[name].__name__}, got {value!r}') from e
-    cfg = replace(plan.cfg, **{k: typed(k, v) for k, v in changes} | dict(seed=seed, budget=plan.cfg.budget if budget is None else budget))
-    plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg)
+    cfg = replace(plan.cfg, **suited(reveals) | {k: typed(k, v) for k, v in changes} | dict(seed=seed, budget=plan.cfg.budget if budget is None else budget))
+    plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg,
+                   policies=dict(reveals=list(reveals), accepts=accepts))
     least = 2*visit_cost(replace(cfg, steps=1))
     if cfg.budget < least: raise ValueError(f'a budget of {cfg.budget:,} queries does not pay for one visit to an API; expected at least {least:,}')
     for k, least in dict(apis=1, episodes=2).items():
@@ -121,7 +124,7 @@ class Log:
         for r in self.rows: total[r['kind']] = total.get(r['kind'], 0) + r['seconds']
         return {k: round(v, 1) for k, v in total.items()}
 
-# %% ../nbs/14_cli.ipynb #5220b7ce
+# %% ../nbs/14_cli.ipynb #1a91df13
 def tests(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
     "The tasks of the examination; data that does not give them is told before anything is paid"
     x, y, names = d.load('meta_test')
@@ -138,7 +141,7 @@ def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
 
 def served(url:str, plan:Plan, d:Domain)->list[Api]:
     "The models of a server as APIs"
-    apis = [HttpApi(url, name, budget=plan.cfg.budget) for name in Connection(url).models()[:plan.apis]]
+    apis = [HttpApi(url, name, budget=plan.cfg.budget, **plan.policies) for name in Connection(url).models()[:plan.apis]]
     for a in apis:
         if (a.shape, a.way) != (tuple(d.shape), apis[0].way):
             raise ValueError(f'{a!r}: expected {apis[0].way} classes and images {tuple(d.shape)}, which --dataset, --size and --channels decide')
@@ -147,12 +150,12 @@ def served(url:str, plan:Plan, d:Domain)->list[Api]:
 def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
     "Meta-train on the APIs; the model, the memory, and the APIs as they were left"
     model, memory = seeded(cfg.seed, conv4, 5, *apis[0].shape[:2]), Memory(cfg.per_class)
-    steps = len(apis)*(2*(cfg.steps + 1) + cfg.distil_steps + cfg.replay_steps + 2) + cfg.final_steps + 2*cfg.joint_steps
-    done = sum(r['method'] == method and r['kind'] != 'budget' for r in log.rows)
+    steps = len(apis)*(2*(cfg.steps + 1) + cfg.distil_steps + cfg.replay_steps + 2 + bool(cfg.trust)) + cfg.final_steps + 2*cfg.joint_steps
+    done = sum(r['method'] == method and 'message' not in r for r in log.rows)
     with tqdm(total=steps, initial=done, desc=method, unit='step') as bar:
         for r in meta_train(model, apis, cfg, out/f"{method.replace(' ', '-')}.checkpoint", memory):
             fresh = log.add(r | dict(method=method))
-            if r['kind'] == 'budget': bar.write(f"budget: {r['message']}")
+            if 'message' in r: bar.write(f"{r['kind'].replace('_', ' ')}: {r['message']}")
             else:
                 bar.update(fresh)
                 bar.set_postfix_str(f"API {r['visit']} {r['kind']}, {r['n_queries']:,} queries")
@@ -181,7 +184,7 @@ class Counted:
             yield e
             self.bar.update()
 
-# %% ../nbs/14_cli.ipynb #9d8f7ac8
+# %% ../nbs/14_cli.ipynb #4d474f32
 def versions()->dict[str, str]:
     "What the numbers were made with"
     return dict(bidf_mkd=bidf_mkd.__version__, python=platform.python_version()) | {k: version(k) for k in ('torch', 'torchvision', 'numpy')}
@@ -218,7 +221,7 @@ def report(results:dict, memory:Memory, apis:dict, log:Log)->str:
     recovering = [dict(api=f"API {r['visit']}", n_queries=r['n_queries']) | {f"{r['kind']} loss": r['loss']} for r in log.of('bidf_mkd', 'support', 'query')]
     learning = [r | dict(meta_step=i) for i, r in enumerate(log.of('bidf_mkd', 'replay', 'final'))]
     sheets = [viz.image_sheet(x, captions, rows=classes, title=name) for name, x, captions, classes in recovered_sheets(memory, apis, 10)]
-    short = ''.join(f'\n\n{m}.' for m in results['budget_notes'])
+    short = ''.join(f'\n\n{m}.' for m in results['notes'])
     tasks = range(2 if memory.ready(5, 4) else 0)
     tasks = [viz.task_sheet(memory.sample(5, 1, 3, generator_for(i), restyled=True), title=f'Task {i+1}') for i in tasks]
     return viz.html_report(f"bidf_mkd on {results['dataset']}", [
@@ -247,7 +250,7 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict,
         viz.sheet_image(x, columns=len(x)//len(classes)).save(out/'recovered'/f"{name.replace(' ', '-')}.png")
     (out/'report.html').write_text(report(results, memory, apis, log), encoding='utf-8')
 
-# %% ../nbs/14_cli.ipynb #41dcecb4
+# %% ../nbs/14_cli.ipynb #92d00d93
 def demo(
     d:Domain,
     plan:Plan,
@@ -261,7 +264,7 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out/'.lock', timeout=0):
-            claim(out, dataset=d.name, shape=list(d.shape), api=url, apis=plan.apis, api_steps=plan.api_steps, **asdict(plan.cfg))
+            claim(out, dataset=d.name, shape=list(d.shape), api=url, apis=plan.apis, api_steps=plan.api_steps, **plan.policies, **asdict(plan.cfg))
             return run_in(out, d, plan, episodes, ablations, url)
     except Timeout as e: raise ValueError(f'another demo is running in {out}; wait for it, or use another folder with --out') from e
 
@@ -271,7 +274,7 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     if ablations: variants |= {'no boundary set': replace(plan.cfg, boundary=False), 'no replay': replace(plan.cfg, replay_steps=0, final_steps=0)}
     if ablations: variants |= {'no drawn images': replace(plan.cfg, procedural=0), 'no joint distillation': replace(plan.cfg, joint_steps=0)}
     zoo = None if url else build_zoo(d, plan, out, log)
-    apis = lambda: served(url, plan, d) if url else [zoo.api(i) for i in range(plan.apis)]
+    apis = lambda: served(url, plan, d) if url else [zoo.api(i, **plan.policies) for i in range(plan.apis)]
     learned = {method: learn(method, apis(), cfg, out, log) for method, cfg in variants.items()}
     models = {'random init': seeded(plan.cfg.seed, conv4, 5, *d.shape[:2])} | {k: v[0] for k, v in learned.items()}
     _, memory, asked = learned['bidf_mkd']
@@ -279,7 +282,7 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     queries = {f'API {i}': a.n_queries for i, a in enumerate(asked)}
     results = dict(rows=rows, n_queries=sum(queries.values()), queries_by_api=queries, n_failed=sum(a.n_failed for a in asked), budget=plan.cfg.budget,
                    queries_by_method={k: sum(a.n_queries for a in v[2]) for k, v in learned.items()},
-                   budget_notes=[r['message'] for r in log.of('bidf_mkd', 'budget')],
+                   notes=[r['message'] for r in log.of('bidf_mkd', 'budget', 'left_out')],
                    seconds=log.seconds(), seed=plan.cfg.seed, dataset=d.name, versions=versions())
     write_results(out, results, models, memory, {f'API {i}': a.classes for i, a in enumerate(asked)}, log)
     return results
@@ -394,12 +397,11 @@ def run_results(args):
     if args.csv: print(table.to_csv(index=False), end='')
     elif not (args.parquet or args.plot): print(table.dropna(axis=1, how='all').to_string(index=False))
 
-# %% ../nbs/14_cli.ipynb #66e73868
-def exposed(zoo:Zoo, reveals:str='probabilities')->dict[str, Api]:
+# %% ../nbs/14_cli.ipynb #cc0ca048
+def exposed(zoo:Zoo, **policies)->dict[str, Api]:
     "The models of a zoo by the names of their files"
     if not len(zoo): raise ValueError(f'{zoo.path} holds no models: expected a folder that a demo made, for example bidf_mkd_demo/zoo')
-    apis = [zoo.api(i) for i in range(len(zoo))]
-    return {zoo.file(i).stem: Api(a, a.classes, a.shape, reveals=reveals) for i, a in enumerate(apis)}
+    return {zoo.file(i).stem: zoo.api(i, **policies) for i in range(len(zoo))}
 
 def models_at(url:str, wanted:int|None=None)->int:
     "How many models of a server to learn from; all by default"
@@ -410,14 +412,14 @@ def models_at(url:str, wanted:int|None=None)->int:
 
 def run_serve(args):
     "`bidf-mkd serve`"
-    apis, token = exposed(Zoo(args.zoo), args.reveals), os.environ.get('BIDF_MKD_TOKEN', '').strip() or None
+    apis, token = exposed(Zoo(args.zoo), reveals=args.reveals, accepts=args.accepts), os.environ.get('BIDF_MKD_TOKEN', '').strip() or None
     def ready(url):
         asked = 'asks for the token in BIDF_MKD_TOKEN' if token else 'asks for no token'
         print(f'{url} serves {len(apis)} models ({", ".join(apis)}) and {asked}. Ctrl-C ends it.', flush=True)
         if not token and not local(args.host): print('Whoever reaches this machine can ask it: set BIDF_MKD_TOKEN.', file=sys.stderr, flush=True)
     serve(apis, args.host, args.port, ready, token=token, most_bytes=args.max_bytes, budget=args.budget, rate=args.rate)
 
-# %% ../nbs/14_cli.ipynb #1f438f14
+# %% ../nbs/14_cli.ipynb #17c1310a
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -476,8 +478,13 @@ def parser()->Parser:
     p.add_argument('--budget', type=int, default=math.inf, help='images that each client may send in all')
     p.add_argument('--rate', type=float, help='images a second, for each client')
     p.add_argument('--max-bytes', type=int, default=64_000_000, help='of a request (default: 64,000,000)')
-    p.add_argument('--reveals', choices=REVEALS, default='probabilities', help='what is let out (default: probabilities)')
     p.set_defaults(run=run_serve)
+    for name in 'demo', 'serve':
+        p = commands.choices[name]
+        p.add_argument('--reveals', nargs='+', choices=REVEALS, default=['probabilities'], metavar='POLICY',
+            help=f'what the APIs tell, several are applied in turn: {", ".join(REVEALS)} (default: probabilities)')
+        p.add_argument('--accepts', choices=ACCEPTS, default='float',
+            help='what becomes of the images that they get (default: float, they are left as they are)')
     for p in commands.choices.values(): p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return top
 
@@ -485,7 +492,8 @@ def run_demo(args):
     "`bidf-mkd demo`"
     if args.seed < 0: raise ValueError(f'--seed: expected 0 or more, got {args.seed}')
     n = models_at(args.api, args.apis) if args.api else args.apis
-    plan, d = plan_for(args.dataset, args.seed, args.budget, n, args.episodes, args.p), domain(args.dataset, args.size, args.channels)
+    plan = plan_for(args.dataset, args.seed, args.budget, n, args.episodes, args.p, args.reveals, args.accepts)
+    d = domain(args.dataset, args.size, args.channels)
     each = ' for each method' if args.ablations else ''
     planned = min(run_cost(plan.cfg, plan.apis), plan.cfg.budget)
     print(f'{d.name}: {plan.apis} APIs, at most {planned:,} queries to be spent of a budget of {plan.cfg.budget:,}{each}, everything goes to {args.out}/')

@@ -46,7 +46,7 @@ def choose(
         raise ValueError(f'a task needs {way} classes with at least {need} images each; the memory has {len(classes)} such classes')
     return None, draw(classes, way)
 
-# %% ../nbs/07_replay.ipynb #830a21d2
+# %% ../nbs/07_replay.ipynb #213144b5
 class Memory:
     "Recovered images, with their class, the confidence of their API, and the API they come from"
     def __init__(self,
@@ -83,6 +83,11 @@ class Memory:
         held = [torch.cat([o, n]) if len(self) else n for o, n in zip(self._held(), new)]
         newest = torch.cat([torch.where(held[1] == c)[0][-self.per_class:] for c in held[1].unique()]).sort().values
         self._hold([h[newest] for h in held])
+
+    def forget(self, classes:Sequence[str]):
+        "Drop the images of the API with these classes"
+        keep = torch.tensor([self.sources[s] != tuple(classes) for s in self.source], dtype=torch.bool)
+        self._hold([o[keep] for o in self._held()])
 
     def ready(self, way:int, need:int)->bool:
         "Whether there are `way` classes with at least `need` images each, enough for a task"

@@ -108,7 +108,7 @@ def pretrain(
     fit(model, x[~test], y[~test], steps, seed=spec.seed)
     return model, (classify(model)(as_float(x[test])).argmax(1) == y[test]).float().mean().item()
 
-# %% ../nbs/09_zoo.ipynb #6fad2552
+# %% ../nbs/09_zoo.ipynb #836c33e3
 class Zoo:
     "A folder of trained classifiers"
     def __init__(self, path:str|Path): self.path = Path(path)
@@ -143,7 +143,7 @@ class Zoo:
         model.load_state_dict(tensors)
         return model.eval()
 
-    def api(self, i:int, budget:float=math.inf, device:str='cpu')->Api:
+    def api(self, i:int, budget:float=math.inf, device:str='cpu', **policies)->Api: # `reveals` and `accepts`, as for `Api`
         "Classifier `i` behind a black box; it computes on a device of its own, and answers where it was asked"
         card = self.card(i)
-        return Api(classify(self.model(i).to(device)), card['classes'], card['shape'], budget)
+        return Api(classify(self.model(i).to(device)), card['classes'], card['shape'], budget, **policies)

@@ -10,7 +10,7 @@ from bidf_mkd.estimator import FAMILIES, guided, low_frequency, waves, zo_grad
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.recovery import recover, screen
 from bidf_mkd.replay import Memory
-from bidf_mkd.training import Config, meta_train
+from bidf_mkd.training import Config, meta_train, visit_cost
 
 SHAPE, CLASSES = (1, 16, 16), 'abcde'
 
@@ -68,19 +68,20 @@ def test_recovery(budget, n, q, chunk, boundary):
     assert np.allclose(Service()(last.images), last.probs, atol=1e-5)
 
 @settings(max_examples=16, deadline=None)
-@given(budget=st.integers(0, 1500), per_api=st.integers(0, 700), own=st.integers(0, 700), drawn=st.sampled_from([0, 16]), joint=st.sampled_from([0, 2]))
-def test_training(budget, per_api, own, drawn, joint):
+@given(budget=st.integers(0, 1500), per_api=st.integers(0, 700), own=st.integers(0, 700), drawn=st.sampled_from([0, 16]), joint=st.sampled_from([0, 2]),
+       copies=st.sampled_from([1, 3]))
+def test_training(budget, per_api, own, drawn, joint, copies):
     services = [Service(s) for s in range(3)]
     apis = [Api(f, [f'{i}{c}' for c in CLASSES], SHAPE, own) for i, f in enumerate(services)]
     cfg = Config(procedural=drawn, images=2, steps=3, enough=0., q=5, directions='blocks4', nz=4, ngf=2, distil_steps=1, distil_inner_steps=1,
                  distil_batch=6, shot=1, query=1, replay_steps=1, final_steps=1, inner_steps=1, meta_batch=1, joint_steps=joint, budget=budget,
-                 budget_per_api=per_api)
+                 budget_per_api=per_api, copies=copies)
     memory = Memory()
     records = list(meta_train(seeded(0, conv4, 5, 1, 16, 4), apis, cfg, memory=memory))
     received = [f.received for f in services]
     assert sum(received) <= budget and max(received, default=0) <= min(per_api, own)
     assert [a.n_queries for a in apis] == received and (not records or records[-1]['n_queries'] == sum(received))
-    complete = 3*(2*3*60 + drawn) + (3*60 if joint else 0)
+    complete = 3*(visit_cost(cfg) + drawn) + (3*60 if joint else 0)
     short = any(r['kind'] == 'budget' for r in records)
     assert sum(received) == complete or short                      # all is done, or it is said what is not
     kept = {}

@@ -121,8 +121,8 @@ def test_a_small_budget_is_shared(whole):
     out, said = whole
     r = json.loads((out/'results.json').read_text(encoding='utf-8'))
     spent = r['queries_by_api'].values()
-    assert max(spent) - min(spent) < 1000 and r['budget_notes'], r
-    assert all(n in (out/'report.html').read_text(encoding='utf-8') for n in r['budget_notes'])
+    assert max(spent) - min(spent) < 1000 and r['notes'], r
+    assert all(n in (out/'report.html').read_text(encoding='utf-8') for n in r['notes'])
 
 def test_debug_shows_where():
     code, _, err = finish(command('demo', '--dataset', '/nowhere', '--debug'))

@@ -1,0 +1,76 @@
+"""A fifth of the APIs answers nonsense: what that does to what is learned, and what testing the APIs first does about it.
+
+python benchmarks/untrusted.py [--data glyphs] prints a table and writes results/untrusted.json."""
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from zlib import crc32
+
+import torch
+
+from bidf_mkd.api import Api
+from bidf_mkd.cli import plan_for
+from bidf_mkd.data import Episodes, domain
+from bidf_mkd.evaluation import evaluate_all, paired
+from bidf_mkd.models import conv4, seeded
+from bidf_mkd.training import meta_train
+from bidf_mkd.zoo import Zoo, scenario
+from queries import HERE, write
+
+TRUST = 32 # drawn images that an API is tested with
+
+def dice(honest, seed):
+    "Another sure answer each time"
+    g = torch.Generator().manual_seed(seed)
+    return lambda x: torch.rand(len(x), honest.way, generator=g).mul(20).softmax(1)
+
+def wild(honest, seed):
+    "A sure answer that has nothing to do with the image, but is always the same for it"
+    def of(image): return torch.rand(honest.way, generator=torch.Generator().manual_seed(crc32(image.numpy().tobytes()))).mul(20).softmax(0)
+    return lambda x: torch.stack([of(o) for o in x])
+
+def liar(honest, seed):
+    "The less likely a class is, the more it says so"
+    def f(x):
+        p = honest(x)
+        return (1 - p)/(honest.way - 1)
+    return f
+
+def swapped(honest, seed):
+    "The right answers in the wrong order"
+    return lambda x: honest(x).roll(1, 1)
+
+CASES = {'honest APIs alone': (), 'dice and wild': (dice, wild), 'liar and swapped': (liar, swapped)}
+
+def learned(name, folder, episodes, seed=0, honest=8, bad=2):
+    "Meta-test accuracy with and without a test of the APIs; gains are paired with the honest APIs alone"
+    d, plan = domain(name), plan_for(name, seed, apis=honest)
+    zoo, (x, y, names) = Zoo(folder/f'{name}_untrusted'), d.load('meta_test')
+    list(zoo.build(scenario('ss', [d], honest + bad, seed=seed), {d.name: d.load('meta_train')}, plan.api_steps))
+    tasks, first = {s: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names) for s in (1, 5)}, {}
+    for case, rogues in CASES.items():
+        for trust in (0, TRUST) if rogues else (0,):
+            model, apis = seeded(seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(honest + len(rogues))]
+            for i, rogue in enumerate(rogues, honest): apis[i] = Api(rogue(zoo.api(i), i), apis[i].classes, apis[i].shape)
+            cfg = replace(plan.cfg, trust=trust, budget=plan.cfg.budget*len(apis)/honest)
+            out = [r['message'] for r in meta_train(model, apis, cfg, zoo.path/f"{case.replace(' ', '-')}-{trust}.checkpoint") if r['kind'] == 'left_out']
+            print(*out, sep='\n')
+            for shot, t in tasks.items():
+                for (classifier, transductive), s in evaluate_all(model, t, [('prototype', True), ('finetune', True)]).items():
+                    gain, ci95 = paired(s, first.setdefault((shot, classifier), s))
+                    row = dict(dataset=name, case=case, bad=len(rogues), apis=len(apis), trust=trust, left_out=len(out), way=5, shot=shot,
+                               classifier=classifier, transductive=transductive, mean=100*s.mean, ci95=100*s.ci95, gain=100*gain, gain_ci95=100*ci95,
+                               n=episodes, seed=seed, n_queries=sum(a.n_queries for a in apis), n_queries_bad=sum(a.n_queries for a in apis[honest:]))
+                    print('{case:18} tested with {trust:2} images: {left_out} left out   {shot}-shot {classifier:10} {mean:5.1f} ± {ci95:.1f}   '
+                          '{gain:+5.1f} ± {gain_ci95:.1f}   {n_queries:9,} queries, {n_queries_bad:,} of them to bad APIs'.format(**row), flush=True)
+                    yield row
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--data', nargs='+', default=['glyphs'])
+    p.add_argument('--episodes', type=int, default=600, help='meta-test tasks')
+    p.add_argument('--folder', type=Path, default=HERE/'work', help='where the APIs are kept')
+    args = p.parse_args()
+    write('untrusted', args.data, [r for name in args.data for r in learned(name, args.folder, args.episodes)])
+
+if __name__ == '__main__': main()
