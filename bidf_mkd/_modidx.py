@@ -61,6 +61,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'bidf_mkd.api.seconds_of': ('api.html#seconds_of', 'bidf_mkd/api.py'),
                               'bidf_mkd.api.top_k': ('api.html#top_k', 'bidf_mkd/api.py'),
                               'bidf_mkd.api.within': ('api.html#within', 'bidf_mkd/api.py'),
+                              'bidf_mkd.api.work': ('api.html#work', 'bidf_mkd/api.py'),
                               'bidf_mkd.api.write_tensor': ('api.html#write_tensor', 'bidf_mkd/api.py')},
             'bidf_mkd.batch': { 'bidf_mkd.batch.Processes': ('batch.html#processes', 'bidf_mkd/batch.py'),
                                 'bidf_mkd.batch.Processes.__init__': ('batch.html#processes.__init__', 'bidf_mkd/batch.py'),
