@@ -1,8 +1,9 @@
 "APIs over HTTP: a server in a process of its own, one that misbehaves on purpose, and messages that make no sense."
 import asyncio, inspect, json, logging, os, random, shutil, signal, socket, struct, subprocess, sys, time
+from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Barrier, Event, Thread, active_count
 
 import httpx
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 import bidf_mkd.api
 from bidf_mkd.api import (Api, ApiError, BudgetExceeded, Connection, HttpApi, Journal, classes_of, input_of, output_of, quoted, read_answer, read_message,
-                          read_tensor, seconds_of, write_tensor)
+                          read_tensor, seconds_of, within, write_tensor)
 from bidf_mkd.models import load_tensors
 from bidf_mkd.recovery import recover
 from bidf_mkd.serve import app, listen, server
@@ -197,6 +198,17 @@ def test_lasting_faults_end_with_a_sentence(fault, monkeypatch):
     assert (web.n_queries, web.n_failed) == (0, 2 + (0 if fault in FREE else 2*attempts))
     assert not other.heard and not other.received                     # nobody was sent elsewhere with a token
     assert all(h['authorization'] == f'Bearer {TOKEN}' for h in s.heard)
+
+def test_attempts_at_the_same_time():
+    "None waits for another, nor for one that hangs; their threads are used again"
+    over, together, results = Event(), Barrier(4), []
+    with pytest.raises(TookTooLong): within(.05, over.wait)
+    for _ in range(20):
+        threads = [Thread(target=lambda: results.append(within(60, together.wait))) for _ in range(4)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+    over.set()
+    assert sorted(results) == sorted([*range(4)]*20) and active_count() < 40
 
 def test_nobody_there():
     with misbehaving() as s: web = HttpApi(s.url, 'm', retries=1)
