@@ -1,8 +1,9 @@
 "APIs over HTTP: a server in a process of its own, one that misbehaves on purpose, and messages that make no sense."
-import asyncio, json, logging, os, random, signal, socket, struct
-from contextlib import contextmanager
+import asyncio, inspect, json, logging, os, random, shutil, signal, socket, struct, subprocess, sys, time
+from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Barrier, Event, Thread, active_count
 
 import httpx
 import numpy as np
@@ -13,11 +14,11 @@ from hypothesis import given, settings, strategies as st
 
 import bidf_mkd.api
 from bidf_mkd.api import (Api, ApiError, BudgetExceeded, Connection, HttpApi, Journal, classes_of, input_of, output_of, quoted, read_answer, read_message,
-                          read_tensor, seconds_of, write_tensor)
+                          read_tensor, seconds_of, within, write_tensor)
 from bidf_mkd.models import load_tensors
 from bidf_mkd.recovery import recover
 from bidf_mkd.serve import app, listen, server
-from project import command, finish
+from project import command, environment, finish, run
 
 SHAPE, CLASSES, TOKEN = (1, 16, 16), list('abcde'), 'sesame-4711'
 CHANGES = 'procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'enough 0', 'replay_steps 3', 'meta_batch 1', 'final_steps 30'
@@ -197,6 +198,17 @@ def test_lasting_faults_end_with_a_sentence(fault, monkeypatch):
     assert (web.n_queries, web.n_failed) == (0, 2 + (0 if fault in FREE else 2*attempts))
     assert not other.heard and not other.received                     # nobody was sent elsewhere with a token
     assert all(h['authorization'] == f'Bearer {TOKEN}' for h in s.heard)
+
+def test_attempts_at_the_same_time():
+    "None waits for another, nor for one that hangs; their threads are used again"
+    over, together, results = Event(), Barrier(4), []
+    with pytest.raises(TookTooLong): within(.05, over.wait)
+    for _ in range(20):
+        threads = [Thread(target=lambda: results.append(within(60, together.wait))) for _ in range(4)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+    over.set()
+    assert sorted(results) == sorted([*range(4)]*20) and active_count() < 40
 
 def test_nobody_there():
     with misbehaving() as s: web = HttpApi(s.url, 'm', retries=1)
@@ -471,6 +483,79 @@ def test_a_request_that_is_too_large_is_not_read_to_its_end(head, body):
         said = b''
         while part := s.recv(9999): said += part                      # until it hangs up, though the request is not complete
     assert b' 413 ' in said and b'2,000 bytes' in said
+
+# a server that is not ours
+
+RUNTIME = f"""
+import numpy as np
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceResponse
+
+{inspect.getsource(classifier)}
+class Runtime(MLModel):
+    async def predict(self, payload):
+        x = NumpyCodec.decode_input(payload.inputs[0])
+        with open('received', 'a') as f: print(len(x), file=f)
+        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output('p', classifier(x).astype(x.dtype))])
+"""
+MODELS = dict(silent={}, told=dict(inputs=[dict(name='x', datatype='FP64', shape=[-1, *SHAPE])], outputs=[dict(name='p', datatype='FP64', shape=[-1, 5])]))
+
+@pytest.fixture(scope='session')
+def mlserver(tmp_path_factory):
+    "MLServer's command, in an environment of its own"
+    env = tmp_path_factory.mktemp('mlserver')
+    python, package = env/'bin'/'python', 'mlserver==1.7.1'
+    run(sys.executable, '-m', 'venv', env)
+    if shutil.which('uv'): run('uv', 'pip', 'install', '--quiet', '--python', python, package)
+    else: run(python, '-m', 'pip', 'install', '--quiet', package)
+    return env/'bin'/'mlserver'
+
+def free_ports(n):
+    with ExitStack() as stack: return [stack.enter_context(socket.create_server(('127.0.0.1', 0))).getsockname()[1] for _ in range(n)]
+
+@contextmanager
+def mlserving(mlserver, folder):
+    "The url of MLServer with our models"
+    (folder/'runtime.py').write_text(RUNTIME)
+    for name, meta in MODELS.items():
+        (folder/name).mkdir()
+        (folder/name/'model-settings.json').write_text(json.dumps(dict(name=name, implementation='runtime.Runtime') | meta))
+    ports = dict(zip(('http_port', 'grpc_port', 'metrics_port'), free_ports(3)))
+    (folder/'settings.json').write_text(json.dumps(dict(host='127.0.0.1', parallel_workers=0, debug=False) | ports))
+    url, log = f'http://127.0.0.1:{ports["http_port"]}', folder/'log'
+    with open(log, 'w') as f: process = subprocess.Popen([mlserver, 'start', '.'], cwd=folder, env=environment(PYTHONPATH='.'), stdout=f, stderr=f)
+    try:
+        until = time.monotonic() + 120
+        while not all(answers(f'{url}/v2/models/{name}/ready') for name in MODELS):
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(.1)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+def answers(url):
+    try: return httpx.get(url).is_success
+    except httpx.TransportError: return False
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason='MLServer 1.7.1 is for Python 3.12 and older')
+def test_mlserver(mlserver, tmp_path):
+    "Single precision and a model without metadata, double precision and one with; no binary tensors, and no list of models"
+    x = torch.rand(120, *SHAPE)
+    with mlserving(mlserver, tmp_path) as url:
+        for name in MODELS:
+            web = HttpApi(url, name, classes=CLASSES, shape=SHAPE, batch=50, budget=130)
+            assert not web.binary and (web.input, web.datatype) == (('x', 'FP64') if name == 'told' else ('input', 'FP32'))
+            assert torch.allclose(web(x), torch.from_numpy(classifier(x)), atol=1e-6)
+            assert (web.n_queries, web.n_failed, web.remaining) == (120, 0, 10)
+            with pytest.raises(BudgetExceeded): web(x[:11])
+        assert (tmp_path/'received').read_text().split() == ['50', '50', '20']*2
+        assert HttpApi(url, 'told', classes=CLASSES).shape == SHAPE
+        with pytest.raises(ValueError, match='give shape='): HttpApi(url, 'silent', classes=CLASSES)
+        with pytest.raises(ApiError, match='give classes='): HttpApi(url, 'told')
+        with pytest.raises(ApiError, match="model 'cat' is not ready.*404.*cat not found"): HttpApi(url, 'cat', classes=CLASSES, shape=SHAPE)
 
 # processes of their own
 
