@@ -198,7 +198,7 @@ def app(
     routes = [Route(path, answering(f)) for path, f in get.items()] + [Route('/v2/models/{model}/infer', answering(s.infer), methods=['POST'])]
     return Starlette(routes=routes, exception_handlers={HTTPException: unknown})
 
-# %% ../nbs/13_serve.ipynb #9cd027a8
+# %% ../nbs/13_serve.ipynb #b157846e
 def listen(
     host:str='127.0.0.1',
     port:int=8000   # 0: any that is free
@@ -225,4 +225,5 @@ def serve(
     place, url = listen(host, port)
     with place:
         ready(url)
-        server(app(apis, **limits)).run([place])
+        try: server(app(apis, **limits)).run([place])
+        except KeyboardInterrupt: pass # the way to end it
