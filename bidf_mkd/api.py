@@ -78,7 +78,7 @@ def in_turn(
         if not (callable(o) or isinstance(o, str) and o in known): raise ValueError(f'expected one of {", ".join(known)} or a function, got {o!r}')
     return lambda x: reduce(lambda x, o: (o if callable(o) else known[o])(x), chosen, x)
 
-# %% ../nbs/03_api.ipynb #b8e8dbee
+# %% ../nbs/03_api.ipynb #81752fb8
 class Api:
     "A classifier of which nothing is known but its answers: counts, caps and validates"
     def __init__(self,
@@ -117,7 +117,7 @@ class Api:
         self.afford(len(x))
         n = len(x)*self.price
         self.n_failed += n # until there is an answer
-        try: p = checked(self._ask(self.accepts(x.detach().clone())), len(x), self.classes, self.slack)
+        try: p = checked(self._ask(self.accepts(x.detach())), len(x), self.classes, self.slack)
         except BudgetExceeded: # of an API behind this one: nothing was sent
             self.n_failed -= n
             raise
@@ -133,9 +133,11 @@ class Api:
         n *= self.price
         if n > self.remaining: raise BudgetExceeded(f'{n:,} more images asked for, {self.remaining:,} left of a budget of {self.budget:,}')
 
+    def _own(self, x): return x.clone() # for a function that may change it
+
     @torch.no_grad()
     def _ask(self, x):
-        try: return torch.as_tensor(self.f(x))
+        try: return torch.as_tensor(self.f(self._own(x)))
         except (ApiError, BudgetExceeded): raise
         except Exception as e: raise ApiError(f'the API failed on {len(x)} images: {type(e).__name__}: {e}') from e
 
@@ -175,7 +177,7 @@ def from_scores(
         return [scores.get(c, rest) for c in classes]
     return lambda x: torch.tensor([row(answer) for answer in client([to_pil_image(o) for o in (x.cpu()*255).round().byte()])])
 
-# %% ../nbs/03_api.ipynb #b2ab5711
+# %% ../nbs/03_api.ipynb #a1b284ad
 DTYPES = dict(FP16='<f2', FP32='<f4', FP64='<f8', UINT8='|u1') # of tensors, as the protocol calls them, and as numpy does
 LENGTH = 'inference-header-content-length'                     # the header that tells how long the JSON text before the bytes is
 
@@ -192,14 +194,14 @@ def write_tensor(
         text = orjson.dumps(more | {key: [spec | dict(data=np.ascontiguousarray(x).ravel())]}, option=orjson.OPT_SERIALIZE_NUMPY)
         return text, {'content-type': 'application/json'}
     text = orjson.dumps(more | {key: [spec | dict(parameters=dict(binary_data_size=x.nbytes))]})
-    return text + x.tobytes(), {'content-type': 'application/octet-stream', LENGTH: str(len(text))}
+    return b''.join((text, np.ascontiguousarray(x))), {'content-type': 'application/octet-stream', LENGTH: str(len(text))}
 
 def read_message(body:bytes, headers:Mapping[str, str], key:str)->tuple[dict, list]: # the text, tensors as pairs (spec, their bytes or None)
     "What a message holds; a `ValueError` says what is wrong with it"
     size = headers.get(LENGTH, str(len(body)))
     if not (re.fullmatch('[0-9]{1,12}', size) and int(size) <= len(body)): raise ValueError(f'{LENGTH}: expected 0 to {len(body)}, got {size[:40]!r}')
     try: text, rest = orjson.loads(body[:int(size)]), memoryview(body)[int(size):]
-    except ValueError as e: raise ValueError(f'expected JSON, got {body[:20]!r}... ({e})') from None
+    except ValueError as e: raise ValueError(f'expected JSON, got {bytes(body[:20])!r}... ({e})') from None
     specs = text.get(key) if isinstance(text, dict) else None
     if not (isinstance(specs, list) and all(isinstance(s, dict) for s in specs)): raise ValueError(f'expected JSON with a list {key!r} of tensors')
     parts = []
@@ -422,7 +424,7 @@ class Connection:
         if not (isinstance(names, list) and all(isinstance(n, str) for n in names)): raise ApiError(f'{self.url} does not list its models')
         return names
 
-# %% ../nbs/03_api.ipynb #c5a18d1a
+# %% ../nbs/03_api.ipynb #22c2edda
 def input_of(meta:dict)->tuple[str, str, list]: # name, datatype, shape
     "The one input of a model, from its metadata; a `ValueError` says why there is none"
     inputs = meta.get('inputs') or [dict(name='input', datatype='FP32', shape=[-1]*4)] # some servers tell nothing
@@ -451,7 +453,7 @@ def classes_of(meta:dict)->list[str]:
 
 def as_datatype(x:torch.Tensor, kind:str)->np.ndarray:
     "Images in [0,1] as a server wants them; 8-bit ones go from 0 to 255"
-    return ((x*255).round() if kind == 'UINT8' else x).cpu().numpy().astype(DTYPES[kind])
+    return ((x*255).round() if kind == 'UINT8' else x).cpu().numpy().astype(DTYPES[kind], copy=False)
 
 class HttpApi(Api):
     "A model on a server that speaks the Open Inference Protocol; the token is taken from BIDF_MKD_TOKEN"
@@ -502,6 +504,8 @@ class HttpApi(Api):
     def _classes(self, meta):
         try: return classes_of(meta)
         except ValueError as e: raise ApiError(f'{self.server.url}, model {self.model}: {e}') from None
+
+    def _own(self, x): return x # it is only read
 
     def _infer(self, x):
         "Ask in parts"

@@ -8,7 +8,7 @@ __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests
            'literals', 'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results',
            'exposed', 'models_at', 'run_serve', 'Parser', 'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #4045f31e
+# %% ../nbs/14_cli.ipynb #da8ee0cc
 import argparse, json, math, os, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -34,10 +34,10 @@ from .evaluation import table_rows
 from .models import check_same, conv4, save_tensors, seeded
 from .replay import Memory
 from .serve import serve
-from .training import Config, generator_for, meta_train, run_cost, suited, visit_cost
+from .training import Config, generator_for, meta_train, run_cost, visit_cost
 from .zoo import Zoo, scenario
 
-# %% ../nbs/14_cli.ipynb #5c61f267
+# %% ../nbs/14_cli.ipynb #9de7d6aa
 @dataclass(frozen=True)
 class Plan:
     "The size of a demo"
@@ -58,7 +58,7 @@ def plan_for(
     budget:int|None=None,   # images sent to all APIs together; the plan's own by default
     apis:int|None=None, episodes:int|None=None, # likewise
     changes:Sequence[tuple[str, str]]=(), # names and values of settings (`Config`)
-    reveals:Sequence[str]=('probabilities',), accepts:str='float' # policies of the APIs; settings of recovery suit them
+    reveals:Sequence[str]=('probabilities',), accepts:str='float' # policies of the APIs
 )->Plan:
     "The plan of a demo, with what was asked for in place of its own values"
     plan, kinds = PLANS.get(dataset, PLANS['photos']), {f.name: f.type for f in fields(Config)}
@@ -68,7 +68,7 @@ def plan_for(
         if kinds[name] is bool and value not in ('True', 'False'): raise ValueError(f'{name}: expected True or False, got {value!r}')
         try: return value == 'True' if kinds[name] is bool else kinds[name](value)
         except ValueError as e: raise ValueError(f'{name}: expected {kinds[name].__name__}, got {value!r}') from e
-    cfg = replace(plan.cfg, **suited(reveals) | {k: typed(k, v) for k, v in changes} | dict(seed=seed, budget=plan.cfg.budget if budget is None else budget))
+    cfg = replace(plan.cfg, **{k: typed(k, v) for k, v in changes} | dict(seed=seed, budget=plan.cfg.budget if budget is None else budget))
     plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg,
                    policies=dict(reveals=list(reveals), accepts=accepts))
     least = 2*visit_cost(replace(cfg, steps=1))

@@ -20,11 +20,11 @@ from starlette.routing import Route
 from . import __version__
 from .api import Api, BudgetExceeded, DTYPES, LENGTH, check_images, read_message, read_tensor, write_tensor
 
-# %% ../nbs/13_serve.ipynb #a35d7ccc
+# %% ../nbs/13_serve.ipynb #8f592cb1
 INPUT, OUTPUT = 'images', 'probabilities' # the names of the tensors
 
 def read_images(
-    body:bytes, headers:Mapping[str, str],
+    body:bytearray, headers:Mapping[str, str],
     shape:tuple[int, int, int], # (c,h,w) of an image
     datatype:str='FP32'         # the one of `DTYPES` that is taken
 )->tuple[torch.Tensor, bool, dict]: # images (n,c,h,w) in [0,1], whether bytes are wanted back, what to repeat in the answer
@@ -36,7 +36,7 @@ def read_images(
     if spec.get('datatype') != datatype: raise ValueError(f'expected datatype {datatype}, got {spec.get("datatype")!r:.40}')
     told = spec.get('shape')
     if not isinstance(told, list) or told[1:] != list(shape) or told[:1] == [0]: raise ValueError(f'expected images of shape {["n", *shape]}, got {told!r:.80}')
-    x = torch.from_numpy(read_tensor(spec, raw).astype('<f4'))
+    x = torch.from_numpy(read_tensor(spec, raw).astype('<f4', copy=False))
     x = x/255 if datatype == 'UINT8' else x
     check_images(x, shape)
     return x, wants_bytes(text), {'id': text['id']} if isinstance(text.get('id'), str) else {}
@@ -80,8 +80,8 @@ class Account:
         return dict(n_queries=self.n_queries, models={k: n for k, n in self.counts.items() if n}, budget=self.budget if limited else None,
                     remaining=self.budget - self.n_queries if limited else None, rate=self.rate)
 
-# %% ../nbs/13_serve.ipynb #19d61bbe
-async def body_of(request:Request, most:int)->bytes:
+# %% ../nbs/13_serve.ipynb #dcafd148
+async def body_of(request:Request, most:int)->bytearray:
     "The body, unless it has more than `most` bytes; no more of it is read then"
     size = request.headers.get('content-length', '0')
     if size.isdecimal() and int(size[:20]) > most: raise Refused(413, f'a request may have {most:,} bytes, this one has {size[:20]}')
@@ -90,7 +90,7 @@ async def body_of(request:Request, most:int)->bytes:
         n += len(part)
         if n > most: raise Refused(413, f'a request may have {most:,} bytes, this one has more')
         parts.append(part)
-    return b''.join(parts)
+    return bytearray().join(parts) # tensors are views of it
 
 def plain(request:Request):
     "Refuse what is neither JSON nor a binary tensor"

@@ -137,7 +137,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #976f4962
+# %% ../nbs/10_training.ipynb #38b7396b
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -242,10 +242,10 @@ class Run:
     # asking every API
 
     def leave_out(self, i:int, why)->dict:
-        "Do without API `i` from now on, and without what it said until now"
+        "Do without API `i` from now on, and without what it said until now; images that all APIs are being asked about stay"
         self.left_out[str(i)] = str(why)
         self.answers = {k: v for k, v in self.answers.items() if not k.endswith(f'.{i:04}')}
-        self.memory.forget(self.apis[i].classes)
+        if self.phase != 'ask': self.memory.forget(self.apis[i].classes)
         return self.record('left_out', 0, message=f'API {i} is left out: {why}', visit=i)
 
     def trust(self):

@@ -48,14 +48,15 @@ def test_nonsense_is_left_out():
     assert {c[0] for c in memory.classes} == {'0', '3'} and records[-1]['kind'] == 'final'
     assert records[-1]['n_queries'] == sum(a.n_queries for a in apis)
 
-@pytest.mark.parametrize('honest_for', [60, 100, 160])                  # until the drawn images, the recovery, the end of it
+@pytest.mark.parametrize('honest_for', [60, 100, 160, 250])             # until the drawn images, the recovery, the end of it, all images
 def test_who_begins_with_nonsense_is_forgotten(honest_for):
     apis, memory = apis_of(brightness, Rotten(honest_for), corner), Memory()
     _, records = trained(apis, memory=memory)
     told = [r for r in records if r['kind'] == 'left_out']
     assert [r['visit'] for r in told] == [1] and 'no probabilities' in told[0]['message']
     assert apis[1].n_failed > 0 and apis[1].n_queries <= honest_for
-    assert {memory.sources[s][0][0] for s in memory.source} == {'0', '2'} and records[-1]['kind'] == 'final'
+    assert {memory.sources[s][0][0] for s in memory.source} == {'0', '2'} | ({'1'} if honest_for == 250 else set())
+    assert records[-1]['kind'] == 'final' and ('ask' in {r['kind'] for r in records[:records.index(told[0])]}) == (honest_for == 250)
 
 def test_without_the_test_it_is_an_error():
     with pytest.raises(Nonsense): trained(apis_of(brightness, Rotten(60)), Config(**vars(CFG) | dict(trust=0)))
