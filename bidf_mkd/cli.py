@@ -37,7 +37,7 @@ from .serve import serve
 from .training import Config, generator_for, meta_train, run_cost, visit_cost
 from .zoo import Zoo, scenario
 
-# %% ../nbs/14_cli.ipynb #9de7d6aa
+# %% ../nbs/14_cli.ipynb #09104bce
 @dataclass(frozen=True)
 class Plan:
     "The size of a demo"
@@ -71,7 +71,7 @@ def plan_for(
     cfg = replace(plan.cfg, **{k: typed(k, v) for k, v in changes} | dict(seed=seed, budget=plan.cfg.budget if budget is None else budget))
     plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg,
                    policies=dict(reveals=list(reveals), accepts=accepts))
-    least = 2*visit_cost(replace(cfg, steps=1))
+    least = 2*visit_cost(replace(cfg, steps=1)) + 3*cfg.trust*plan.apis
     if cfg.budget < least: raise ValueError(f'a budget of {cfg.budget:,} queries does not pay for one visit to an API; expected at least {least:,}')
     for k, least in dict(apis=1, episodes=2).items():
         if getattr(plan, k) < least: raise ValueError(f'{k}: expected at least {least}, got {getattr(plan, k)}')

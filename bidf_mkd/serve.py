@@ -198,7 +198,7 @@ def app(
     routes = [Route(path, answering(f)) for path, f in get.items()] + [Route('/v2/models/{model}/infer', answering(s.infer), methods=['POST'])]
     return Starlette(routes=routes, exception_handlers={HTTPException: unknown})
 
-# %% ../nbs/13_serve.ipynb #b157846e
+# %% ../nbs/13_serve.ipynb #b546d2fd
 def listen(
     host:str='127.0.0.1',
     port:int=8000   # 0: any that is free
@@ -222,8 +222,8 @@ def serve(
     **limits                # other arguments of `app`
 ):
     "Serve APIs until interrupted"
-    place, url = listen(host, port)
+    running, (place, url) = server(app(apis, **limits)), listen(host, port)
     with place:
         ready(url)
-        try: server(app(apis, **limits)).run([place])
+        try: running.run([place])
         except KeyboardInterrupt: pass # the way to end it

@@ -137,7 +137,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #38b7396b
+# %% ../nbs/10_training.ipynb #4477b9b7
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -183,7 +183,8 @@ class Run:
     def records(self)->Iterator[dict]:
         "Go on from where the run is, to its end"
         while self.phase != 'done':
-            if len(self.left_out) == len(self.apis): raise ApiError(f'all APIs answer nonsense; API 0 {self.left_out["0"]}')
+            if len(self.left_out) == len(self.apis) and not len(self.memory):
+                raise ApiError(f'no API is left to learn from, they answer nonsense or cannot be tested; API 0: {self.left_out["0"]}')
             yield from getattr(self, self.phase)()
 
     def record(self, kind:str, step:int, **values)->dict:
@@ -245,7 +246,8 @@ class Run:
         "Do without API `i` from now on, and without what it said until now; images that all APIs are being asked about stay"
         self.left_out[str(i)] = str(why)
         self.answers = {k: v for k, v in self.answers.items() if not k.endswith(f'.{i:04}')}
-        if self.phase != 'ask': self.memory.forget(self.apis[i].classes)
+        others = [a.classes for j, a in enumerate(self.apis) if str(j) not in self.left_out]
+        if self.phase != 'ask' and self.apis[i].classes not in others: self.memory.forget(self.apis[i].classes)
         return self.record('left_out', 0, message=f'API {i} is left out: {why}', visit=i)
 
     def trust(self):

@@ -11,7 +11,7 @@ from .api import Api, Nonsense
 
 LEAST = 8 # images to judge an API by
 
-# %% ../nbs/09_trust.ipynb #1b7e4911
+# %% ../nbs/09_trust.ipynb #d99f075e
 def apart(p:torch.Tensor, q:torch.Tensor)->float: # answers (n,way)
     "Mean total variation between answers, 0 to 1"
     return (p - q).abs().sum(1).mean().item()/2
@@ -23,6 +23,7 @@ def suspicion(
 )->str:                     # what is wrong; '' if nothing is
     "Whether an API answers nonsense. Costs at most three queries an image"
     if len(images) < LEAST: raise ValueError(f'expected at least {LEAST} images to judge by, got {len(images)}')
+    api.afford(3*len(images))
     try:
         first = api(images)
         varied = sum(apart(first, first.roll(k, 0)) for k in range(1, len(images)))/(len(images) - 1)

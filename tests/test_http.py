@@ -13,8 +13,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 import bidf_mkd.api
-from bidf_mkd.api import (Api, ApiError, BudgetExceeded, Connection, HttpApi, Journal, classes_of, input_of, output_of, quoted, read_answer, read_message,
-                          read_tensor, seconds_of, within, write_tensor)
+from bidf_mkd.api import (Api, ApiError, BudgetExceeded, Connection, HttpApi, Journal, Nonsense, classes_of, input_of, output_of, quoted, read_answer,
+                          read_message, read_tensor, seconds_of, within, write_tensor)
 from bidf_mkd.models import load_tensors
 from bidf_mkd.recovery import recover
 from bidf_mkd.serve import app, listen, server
@@ -417,6 +417,15 @@ def test_triton_client(binary):
             wrong = triton.InferInput('images', [1, 2], 'FP32')
             wrong.set_data_from_numpy(np.zeros((1, 2), 'f4'), binary_data=binary)
             client.infer('m', [wrong])
+
+def test_rounded_answers_do_not_sum_to_one():
+    "What a server rounds to one digit is an answer; what is no rounding is nonsense"
+    x, flat = torch.rand(20, *SHAPE), lambda x: np.tile([.44, .44, .04, .04, .04], (len(x), 1))
+    with serving(dict(m=Api(flat, CLASSES, SHAPE, reveals=['top_2', 'digits_1']), n=Api(flat, CLASSES, SHAPE, reveals='digits_1'))) as url:
+        for name, expected in ('m', [.4, .4, 0, 0, 0]), ('n', [.4, .4, 0, 0, 0]):
+            assert torch.allclose(HttpApi(url, name)(x), torch.tensor(expected).expand(20, 5), atol=1e-6)
+    for p in [.41, .4, 0, 0, 0], [.1, 0, 0, 0, 0], [0]*5, [.9]*5:
+        with pytest.raises(Nonsense): Api(lambda x: np.tile(p, (len(x), 1)), CLASSES, SHAPE)(x)
 
 def test_clients_have_budgets(monkeypatch):
     "Each token is a client, whose images are counted by model; requests at the same time do not overspend"

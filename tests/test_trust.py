@@ -64,8 +64,23 @@ def test_without_the_test_it_is_an_error():
 def test_nobody_is_left(tmp_path):
     for _ in range(2):                                                  # also the next time, for nothing
         apis = apis_of(Dice(), constant)
-        with pytest.raises(ApiError, match='all APIs answer nonsense'): trained(apis, checkpoint=tmp_path/'run')
+        with pytest.raises(ApiError, match='no API is left to learn from'): trained(apis, checkpoint=tmp_path/'run')
     assert sum(a.n_queries for a in apis) <= 2*48
+
+def test_a_namesake_keeps_its_images():
+    apis, memory = [Api(f, list('abcde'), SHAPE) for f in (brightness, Rotten(160))], Memory()
+    _, records = trained(apis, memory=memory)
+    assert [r['visit'] for r in records if r['kind'] == 'left_out'] == [1] and len(memory) >= 20
+
+def test_what_is_there_is_learned_though_nobody_is_left():
+    memory = Memory()
+    _, records = trained(apis_of(Rotten(250)), memory=memory)
+    assert 'left_out' in {r['kind'] for r in records} and records[-1]['kind'] == 'final' and len(memory)
+
+def test_a_test_that_cannot_be_paid_costs_nothing():
+    apis = apis_of(brightness)
+    with pytest.raises(ApiError, match='48 more images asked for'): trained(apis, Config(**vars(CFG) | dict(budget_per_api=40)))
+    assert apis[0].n_queries == 0
 
 def test_the_others_are_asked_as_if_alone():
     apis, alone = apis_of(brightness, corner, Dice()), apis_of(brightness, corner)
