@@ -111,7 +111,7 @@ def test_ctrl_c_ends_processes_too(toy, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and sorted(results(tmp_path/'out').state) == ['interrupted']*2 + ['queued']*2, err
-    assert not alive(workers)
+    wait_until(lambda: not alive(workers), 30)
 
 def test_a_dead_process_is_replaced(toy, tmp_path):
     "The run that it had is done once more, the others are left alone; and a worker does not outlive a sweep"
