@@ -12,7 +12,7 @@ from bidf_mkd.api import Api
 from bidf_mkd.cli import plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
-from bidf_mkd.models import conv4, seeded
+from bidf_mkd.models import conv4, load_tensors, seeded
 from bidf_mkd.training import meta_train
 from bidf_mkd.zoo import Zoo, scenario
 from queries import HERE, write
@@ -42,8 +42,10 @@ def learned(name, folder, episodes, seed=0, honest=8, bad=2):
             model, apis = seeded(seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(honest + len(rogues))]
             for i, rogue in enumerate(rogues, honest): apis[i] = Api(rogue(zoo.api(i), i), apis[i].classes, apis[i].shape)
             cfg = replace(plan.cfg, trust=trust, budget=plan.cfg.budget*len(apis)/honest)
-            out = [r['message'] for r in meta_train(model, apis, cfg, zoo.path/f"{case.replace(' ', '-')}-{trust}.checkpoint") if r['kind'] == 'left_out']
-            print(*out, sep='\n')
+            path = zoo.path/f"{case.replace(' ', '-')}-{trust}.checkpoint"
+            for _ in meta_train(model, apis, cfg, path): pass
+            out = load_tensors(path, 'run')[1]['left_out'] # also those of a run that was done before
+            print(*out.values(), sep='\n')
             for shot, t in tasks.items():
                 for (classifier, transductive), s in evaluate_all(model, t, [('prototype', True), ('finetune', True)]).items():
                     gain, ci95 = paired(s, first.setdefault((shot, classifier), s))
