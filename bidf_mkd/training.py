@@ -137,7 +137,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #4477b9b7
+# %% ../nbs/10_training.ipynb #89d0a8f8
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -252,9 +252,9 @@ class Run:
 
     def trust(self):
         "Ask each API a few cheap questions that tell nonsense from knowledge"
-        c, h, _ = self.apis[0].shape
-        for i in range(self.step, len(self.apis) if self.cfg.trust else 0):
-            x = as_float(procedural(self.cfg.trust, c, h, seed_for(self.cfg.seed, PHASES.index('trust')))).to(self.device)
+        todo, (c, h, _) = range(self.step, len(self.apis) if self.cfg.trust else 0), self.apis[0].shape
+        if todo: x = as_float(procedural(self.cfg.trust, c, h, seed_for(self.cfg.seed, PHASES.index('trust')))).to(self.device)
+        for i in todo:
             try: why = suspicion(self.metered(i, f'trust{i}', min(self.left(i))), x)
             except BudgetExceeded as e: why = f'it cannot be tested: {e}'
             self.step = i+1
