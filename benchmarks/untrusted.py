@@ -1,4 +1,4 @@
-"""A fifth of the APIs answers nonsense: what that does to what is learned, and what testing the APIs first does about it.
+"""A fifth of the APIs answers nonsense or lies: what that does to what is learned, and what testing the APIs first does about it.
 
 python benchmarks/untrusted.py [--data glyphs] prints a table and writes results/untrusted.json."""
 import argparse
@@ -29,7 +29,16 @@ def wild(honest, seed):
     def of(image): return torch.rand(honest.way, generator=torch.Generator().manual_seed(crc32(image.numpy().tobytes()))).mul(20).softmax(0)
     return lambda x: torch.stack([of(o) for o in x])
 
-CASES = {'honest APIs alone': ((), (0,)), 'dice and wild': ((dice, wild), (0, TRUST))} # bad APIs; images that all are tested with
+def swapped(honest, seed):
+    "Answers like an honest API whose classes are called by each other's names"
+    return lambda x: honest(x).roll(1, 1)
+
+def liar(honest, seed):
+    "The less it believes in a class, the more it says: consistent, and never right"
+    return lambda x: (1 - honest(x))/(honest.way - 1)
+
+# consistent lies pass every test, so that they are looked at without one
+CASES = {'honest APIs alone': ((), (0,)), 'dice and wild': ((dice, wild), (0, TRUST)), 'swapped and liar': ((swapped, liar), (0,))} # bad APIs; images that all are tested with
 
 def learned(name, folder, episodes, seed=0, honest=8, bad=2):
     "Meta-test accuracy with and without a test of the APIs; gains are paired with the honest APIs alone"

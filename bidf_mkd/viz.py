@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLOURS', 'DASHES', 'INK', 'LINES', 'CLEAR', 'STYLE', 'CONFIG', 'QUANTITIES', 'still', 'bundle', 'show',
            'sheet_image', 'image_sheet', 'film_strip', 'task_sheet', 'curves', 'points', 'cosines', 'regions',
-           'accuracies', 'gauge', 'html_report']
+           'accuracies', 'gauge', 'answers', 'memory_sheet', 'html_report']
 
 # %% ../nbs/02_viz.ipynb #af63a03d
 import asyncio, atexit, base64, html, io, json, math
@@ -22,7 +22,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-# %% ../nbs/02_viz.ipynb #e6210082
+# %% ../nbs/02_viz.ipynb #c46a9a13
 COLOURS = ['#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#F0E442', '#8C8C8C']  # Okabe and Ito's, grey for their black
 DASHES = ['solid', 'dot', 'dash', 'dashdot']
 INK, LINES, CLEAR = '#7a7a7a', 'rgba(128,128,128,.25)', 'rgba(0,0,0,0)'
@@ -40,7 +40,7 @@ def _styled(
     **layout,  # width and height in pixels, and whatever else `update_layout` takes
 ):
     "`fig` in the style of the project, which leaves plotly's own default as it is"
-    title = ' · '.join([title]*bool(title) + ([] if n_queries is None else [f'{n_queries:,} queries']))
+    title = ' · '.join([title]*bool(title) + ([] if n_queries is None else [f'{n_queries:,} quer{"y" if n_queries == 1 else "ies"}']))
     margin = dict(l=60, r=8, b=8, t=40 if title else 12)
     return fig.update_layout(template=STYLE, title_text=title, margin=margin).update_layout(**layout)
 
@@ -395,6 +395,36 @@ def gauge(
     fig.update_xaxes(range=[0, budget if known else max(1, n_queries)], tickformat='~s').update_yaxes(showticklabels=False)
     for update in fig.update_xaxes, fig.update_yaxes: update(ticks='', showgrid=False, mirror=True, showline=True)
     return _styled(fig, f'{title}: {words}' if title else words, width=480, height=90, bargap=0, margin=dict(l=12, r=24))
+
+# %% ../nbs/02_viz.ipynb #0b3343b5
+def answers(
+    probs,  # dict who answered -> its probabilities (way,)
+    classes,  # names of the way classes
+    title='',
+    n_queries=None,  # queries that this took
+):  # Figure
+    "What was answered about one image, a bar for each class"
+    names = [str(o) for o in classes]
+    fig = go.Figure([go.Bar(x=_array(p), y=names, name=who, orientation='h', marker_color=COLOURS[i % len(COLOURS)],
+                            hovertemplate=f'{who}: %{{y}} %{{x:.3f}}<extra></extra>') for i, (who, p) in enumerate(probs.items())])
+    fig.update_xaxes(title_text='probability', range=[0, 1]).update_yaxes(autorange='reversed', showgrid=False, type='category')
+    return _styled(fig, title, n_queries, width=420, height=110 + 24*len(names), showlegend=len(probs) > 1)
+
+# %% ../nbs/02_viz.ipynb #6d9a33f3
+def memory_sheet(
+    images,  # (n,c,h,w), float in [0,1] or bytes, the newest last
+    labels,  # (n,) into `classes`
+    classes,  # names of all classes
+    most=10,  # images a class
+    title='',
+    scale=2,  # pixels of the layout per pixel of an image
+    n_queries=None,  # queries that the images took
+):  # Figure
+    "The newest images of each class that has any, and how many it has"
+    rows = {k: own for k in range(len(classes)) if len(own := (labels == k).nonzero()[:, 0].tolist())}
+    shown = [(r, c, i, f'{classes[k]}, image {i}') for r, (k, own) in enumerate(rows.items()) for c, i in enumerate(own[:-most-1:-1])]
+    names = [f'{classes[k]} ({len(own):,})' for k, own in rows.items()]
+    return _pictures(images[[i for *_, i, _ in shown]], [o[:2] for o in shown], [o[3] for o in shown], names, scale, title, n_queries)
 
 # %% ../nbs/02_viz.ipynb #4bcb5897
 _PAGE = """<!DOCTYPE html>
