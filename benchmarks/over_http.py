@@ -84,7 +84,8 @@ def main():
                     part, plain = x[:n], x[:n].numpy()
                     figures = dict(ours=speed(api, part, args.seconds), bare=speed(lambda o: bare_ask(client, f'{bare}/infer', o, binary), plain, args.seconds))
                     rows.append(dict(tensors='binary' if binary else 'JSON', batch=n, ratio_to_bare=figures['bare']/figures['ours'], **figures))
-                    print('{tensors:7} batch {batch:4}: ours {ours:9,.0f} img/s, bare {bare:9,.0f} img/s, {ratio_to_bare:.2f} times'.format(**rows[-1]), flush=True)
+                    line = '{tensors:7} batch {batch:4}: ours {ours:9,.0f} img/s, bare {bare:9,.0f} img/s, {ratio_to_bare:.2f} times'
+                    print(line.format(**rows[-1]), flush=True)
     middle = lambda tensors, batch, what: median(r[what] for r in rows if (r['tensors'], r['batch']) == (tensors, batch))
     ratios = {'batches of 500 against single images, binary': middle('binary', 500, 'ours')/middle('binary', 1, 'ours'),
               'batches of 500 against single images, JSON': middle('JSON', 500, 'ours')/middle('JSON', 1, 'ours'),

@@ -37,8 +37,10 @@ def liar(honest, seed):
     "The less it believes in a class, the more it says: consistent, and never right"
     return lambda x: (1 - honest(x))/(honest.way - 1)
 
-# consistent lies pass every test, so that they are looked at without one
-CASES = {'honest APIs alone': ((), (0,)), 'dice and wild': ((dice, wild), (0, TRUST)), 'swapped and liar': ((swapped, liar), (0,))} # bad APIs; images that all are tested with
+CASES = { # bad APIs; images that all are tested with
+    'honest APIs alone': ((), (0,)),
+    'dice and wild': ((dice, wild), (0, TRUST)),
+    'swapped and liar': ((swapped, liar), (0,))} # consistent lies pass every test
 
 def learned(name, folder, episodes, seed=0, honest=8, bad=2):
     "Meta-test accuracy with and without a test of the APIs; gains are paired with the honest APIs alone"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLOURS', 'DASHES', 'INK', 'LINES', 'CLEAR', 'STYLE', 'CONFIG', 'QUANTITIES', 'still', 'bundle', 'show',
            'sheet_image', 'image_sheet', 'film_strip', 'task_sheet', 'curves', 'points', 'cosines', 'regions',
-           'accuracies', 'gauge', 'answers', 'memory_sheet', 'html_report']
+           'accuracies', 'gauge', 'answers', 'memory_sheet', 'board', 'html_report']
 
 # %% ../nbs/02_viz.ipynb #af63a03d
 import asyncio, atexit, base64, html, io, json, math
@@ -217,13 +217,13 @@ def task_sheet(
     fig.update_xaxes(visible=True, side='top', showgrid=False, ticks='', tickvals=middles, ticktext=['support', 'query'])
     return fig.update_layout(margin_t=fig.layout.margin.t + 20, height=fig.layout.height + 20)
 
-# %% ../nbs/02_viz.ipynb #5041504a
+# %% ../nbs/02_viz.ipynb #a0fb4211
 QUANTITIES = dict(  # key in a record -> title of its axis with the unit, format of its ticks
     n_queries=('queries (images sent)', '~s'), q=('queries per image', ''), step=('step', ''), epoch=('epoch', ''),
     seconds=('time (s)', ''), loss=('loss (nats)', ''), kl=('divergence (nats)', ''), grad_norm=('norm of the gradient', ''),
     cosine=('cosine to the true gradient', ''), acc=('accuracy (%)', '.0%'), val_acc=('validation accuracy (%)', '.0%'),
     test_acc=('test accuracy (%)', '.0%'), agreement=('agreement (%)', '.0%'), lr=('learning rate', ''),
-    mu=('step size (of the pixel range)', ''))
+    mu=('step size (of the pixel range)', ''), memory=('images in memory', '~s'), saved=('loss saved by a step along the estimate (nats)', ''))
 
 def _axis(keys, log=False):
     "Axis for the quantities `keys`: their titles, and their format if they share one"
@@ -381,7 +381,7 @@ def accuracies(
     fig.update_yaxes(title_text=f"accuracy on {', '.join(dict.fromkeys(r['split'] for r in rows))} (%)")
     return _styled(fig, title, width=300 + 110*len(settings), height=360, showlegend=True, scattermode='group', scattergap=.5)
 
-# %% ../nbs/02_viz.ipynb #7667f765
+# %% ../nbs/02_viz.ipynb #84939612
 def gauge(
     n_queries,  # spent
     budget=math.inf,  # of as many
@@ -390,13 +390,13 @@ def gauge(
     "A bar with the part of the budget of queries that is spent"
     known = budget < math.inf
     words = f'{n_queries:,} of {budget:,} queries' if known else f'{n_queries:,} queries, no limit'
-    fig = go.Figure(go.Bar(x=[n_queries], y=[''], orientation='h', marker_color=COLOURS[3 if known and n_queries > .9*budget else 0],
+    fig = go.Figure(go.Bar(x=[n_queries], y=[''], width=1, orientation='h', marker_color=COLOURS[3 if known and n_queries > .9*budget else 0],
                            hovertemplate=f'{words}<extra></extra>'))
     fig.update_xaxes(range=[0, budget if known else max(1, n_queries)], tickformat='~s').update_yaxes(showticklabels=False)
     for update in fig.update_xaxes, fig.update_yaxes: update(ticks='', showgrid=False, mirror=True, showline=True)
-    return _styled(fig, f'{title}: {words}' if title else words, width=480, height=90, bargap=0, margin=dict(l=12, r=24))
+    return _styled(fig, f'{title}: {words}' if title else words, width=480, height=90, margin=dict(l=12, r=24))
 
-# %% ../nbs/02_viz.ipynb #0b3343b5
+# %% ../nbs/02_viz.ipynb #526c69f4
 def answers(
     probs,  # dict who answered -> its probabilities (way,)
     classes,  # names of the way classes
@@ -408,7 +408,8 @@ def answers(
     fig = go.Figure([go.Bar(x=_array(p), y=names, name=who, orientation='h', marker_color=COLOURS[i % len(COLOURS)],
                             hovertemplate=f'{who}: %{{y}} %{{x:.3f}}<extra></extra>') for i, (who, p) in enumerate(probs.items())])
     fig.update_xaxes(title_text='probability', range=[0, 1]).update_yaxes(autorange='reversed', showgrid=False, type='category')
-    return _styled(fig, title, n_queries, width=420, height=110 + 24*len(names), showlegend=len(probs) > 1)
+    layout = dict(width=420, height=110 + 24*len(names), showlegend=len(probs) > 1, margin_l=20 + 8*max(map(len, names)))
+    return _styled(fig, title, n_queries).update_layout(layout)
 
 # %% ../nbs/02_viz.ipynb #6d9a33f3
 def memory_sheet(
@@ -425,6 +426,60 @@ def memory_sheet(
     shown = [(r, c, i, f'{classes[k]}, image {i}') for r, (k, own) in enumerate(rows.items()) for c, i in enumerate(own[:-most-1:-1])]
     names = [f'{classes[k]} ({len(own):,})' for k, own in rows.items()]
     return _pictures(images[[i for *_, i, _ in shown]], [o[:2] for o in shown], [o[3] for o in shown], names, scale, title, n_queries)
+
+# %% ../nbs/02_viz.ipynb #1f503716
+def _listed(trace, layout):
+    "Whether a trace is in the legend of its figure"
+    return 'name' in trace and trace.get('showlegend', trace['type'] != 'heatmap') and layout.get('showlegend', True)
+
+def _room(layout, traces):
+    "Pixels around the plot of a figure, with what plotly adds for axis titles and legends"
+    axes = [v for k, v in layout.items() if k.startswith('xaxis') and v.get('visible', True)]
+    below = 46 if any(v.get('title', {}).get('text') for v in axes) else 26 if axes else 0
+    names = [t.get('name', '') for t in traces if _listed(t, layout)]
+    beside = 60 + 7*max(map(len, names)) if names else 0
+    m = layout.get('margin', {})
+    return m.get('l', 0), max(m.get('r', 0), beside), m.get('t', 0), max(m.get('b', 0), below)
+
+def _place(fig, name, left, top, size, first):
+    "Traces and layout of `fig` in a rectangle of a board of this size (width, height), its axes counted from `first` on"
+    part = fig.to_plotly_json()
+    traces, layout = part['data'], part['layout']
+    l, r, t, b = _room(layout, traces)
+    x = lambda f: (left + l + f*(layout['width'] - l - r))/size[0]
+    y = lambda f: 1 - (top + t + (1 - f)*(layout['height'] - t - b))/size[1]
+    axis = lambda ref: ref if ref in ('paper', 'free') else ref[0] + str(int(ref[1:] or 1) + first)
+    out = dict(annotations=[dict(text=layout.get('title', {}).get('text', ''), x=(left + 8)/size[0], y=1 - (top + 20)/size[1], xref='paper', yref='paper',
+                                 xanchor='left', yanchor='middle', showarrow=False, font_size=14)])
+    for k in {'xaxis', 'yaxis', *layout}:
+        if k[1:5] != 'axis': continue
+        old = layout.get(k, {})
+        new = old | dict(automargin=False, domain=[(x if k[0] == 'x' else y)(f) for f in old.get('domain', (0, 1))])
+        new |= {o: axis(old[o]) for o in ('matches', 'scaleanchor') if o in old} | dict(anchor=axis(old.get('anchor', 'y' if k[0] == 'x' else 'x')))
+        out[f'{k[0]}axis{int(k[5:] or 1) + first}'] = new
+    out['annotations'] += [o | dict(x=x(o['x']), y=y(o['y'])) for o in layout.get('annotations', ())]
+    legend = f'legend{first + 1}'
+    out[legend] = dict(x=x(1) + 12/size[0], y=y(1), xanchor='left', yanchor='top')
+    for o in traces:
+        o |= dict(xaxis=axis(o.get('xaxis', 'x')), yaxis=axis(o.get('yaxis', 'y')), meta=name)
+        if o['type'] != 'image': o |= dict(legend=legend, showlegend=_listed(o, layout))
+    return traces, out
+
+def board(
+    rows,  # list of rows, each a dict name -> Figure that has a width and a height, and no shapes
+):  # Figure
+    "Figures as one"
+    heights = [max(f.layout.height for f in row.values()) for row in rows]
+    size = max(sum(f.layout.width for f in row.values()) for row in rows), sum(heights)
+    traces, layout, first, top = [], dict(annotations=[]), 1, 0
+    for row, height in zip(rows, heights):
+        left = 0
+        for name, fig in row.items():
+            new, its = _place(fig, name, left, top, size, first)
+            layout = layout | its | dict(annotations=layout['annotations'] + its['annotations'])
+            traces, first, left = traces + new, first + sum(k.startswith('xaxis') for k in its), left + fig.layout.width
+        top += height
+    return go.Figure(traces, layout | dict(template=STYLE, width=size[0], height=size[1], margin=dict(l=0, r=0, t=0, b=0), showlegend=True))
 
 # %% ../nbs/02_viz.ipynb #4bcb5897
 _PAGE = """<!DOCTYPE html>
