@@ -129,7 +129,7 @@ class Board(AnyWidget):
         "Show another figure"
         self.figure = fig.to_json()
 
-# %% ../nbs/11_apps.ipynb #fb3b807c
+# %% ../nbs/11_apps.ipynb #e46567b6
 class Explorer(W.VBox):
     "Buttons around an iterator that works in a thread, views that follow it, and a line that says how things are"
     def __init__(self,
@@ -185,32 +185,36 @@ class Explorer(W.VBox):
 
     def run(self):
         "Begin, or go on after a pause"
-        if not self.running: return self.start(self.steps)
-        self.worker.resume()
-        self.show_state('running')
+        with self.lock:
+            if not self.running: return self.start(self.steps)
+            self.worker.resume()
+            self.show_state('running')
 
     def start(self,
         steps:Callable  # () -> iterator
     ):
         "Work in a thread, unless there is work already"
-        if self.running: return
-        try: made = steps()
-        except EXPECTED as e: return self.say(str(e), wrong=True)
-        self.pace = Pace()
-        self.show_state('running')
-        with self.lock: self.worker = Worker(made, self._take, self._ended)
+        with self.lock:
+            if self.running: return
+            try: made = steps()
+            except EXPECTED as e: return self.say(str(e), wrong=True)
+            self.pace = Pace()
+            self.show_state('running')
+            self.worker = Worker(made, self._take, self._ended)
 
     def pause(self):
         "Hold after the step that is being done"
-        if not self.running: return
-        self.worker.pause()
-        self.show_state('paused')
+        with self.lock:
+            if not self.running: return
+            self.worker.pause()
+            self.show_state('paused')
 
     def stop(self):
         "End after the step that is being done"
-        if not self.running: return
-        self.worker.stop()
-        self.show_state('stopping')
+        with self.lock:
+            if not self.running: return
+            self.worker.stop()
+            self.show_state('stopping')
 
     def wait(self, seconds:float|None=None)->bool: # whether the work has ended
         "Wait for the end of the work"
