@@ -8,6 +8,8 @@ ini = ConfigParser(delimiters=['='])
 ini.read(root/'settings.ini', encoding='utf-8')
 cfg = ini['DEFAULT']
 
+along = [f"{cfg['lib_name']}.{kind}" for kind in ('experiments', 'tutorials')]  # notebooks that come along with the package
+
 setup(
     name=cfg['lib_name'],
     version=cfg['version'],
@@ -18,9 +20,9 @@ setup(
     license_expression={'apache2': 'Apache-2.0'}[cfg['license']],
     keywords=cfg['keywords'].split(),
     python_requires=f">={cfg['min_python']}",
-    packages=[cfg['lib_name'], f"{cfg['lib_name']}.experiments"],
-    package_dir={f"{cfg['lib_name']}.experiments": 'nbs/experiments'},  # they come along with the package
-    package_data={f"{cfg['lib_name']}.experiments": ['*.ipynb', '*.yaml']},
+    packages=[cfg['lib_name'], *along],
+    package_dir={name: f"nbs/{name.split('.')[-1]}" for name in along},
+    package_data={name: ['*.ipynb', '*.yaml'] for name in along},
     install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split()},
     entry_points={'console_scripts': cfg['console_scripts'].split()},

@@ -329,11 +329,11 @@ def dask_client(n:int, scheduler:str|None, gpus:bool):
         finally:
             if made is not scheduler: made.close()
 
-# %% ../nbs/12_batch.ipynb #d3c52c26
-def shipped()->Path:
-    "The folder of the experiments that come with the library: in the package, or in the project that it was exported from"
+# %% ../nbs/12_batch.ipynb #c4cc25a6
+def shipped(kind:str='experiments')->Path: # or tutorials
+    "The folder of notebooks that come with the library: in the package, or in the project that it was exported from"
     here = Path(bidf_mkd.__file__).resolve().parent
-    return here/'experiments' if (here/'experiments').is_dir() else here.parent/'nbs'/'experiments'
+    return here/kind if (here/kind).is_dir() else here.parent/'nbs'/kind
 
 def find(name:str|Path, ending:str)->Path:
     "A file by its path, or one that comes along by its name"

@@ -6,9 +6,9 @@
 __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests', 'build_zoo', 'served', 'learn', 'examine',
            'Counted', 'versions', 'recovered_sheets', 'table', 'report', 'write_results', 'demo', 'run_in', 'literal',
            'literals', 'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results',
-           'exposed', 'models_at', 'run_serve', 'Parser', 'parser', 'run_demo', 'main']
+           'exposed', 'models_at', 'run_serve', 'lab_options', 'run_lab', 'Parser', 'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #da8ee0cc
+# %% ../nbs/14_cli.ipynb #e9e801f3
 import argparse, json, math, os, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -28,9 +28,10 @@ import bidf_mkd
 from . import viz
 from .api import ACCEPTS, Api, ApiError, Connection, HttpApi, REVEALS, local
 from .batch import EXECUTORS, check_limits, code_of, complete, defaults, execute, find, grid, plan as plan_runs, preset, read_json, results
-from .batch import sweep, told, workers, write_json
+from .batch import shipped, sweep, told, workers, write_json
 from .data import Domain, Episodes, domain
 from .evaluation import table_rows
+from .lab import attend, fill, jupyter_command
 from .models import check_same, conv4, save_tensors, seeded
 from .replay import Memory
 from .serve import serve
@@ -419,7 +420,23 @@ def run_serve(args):
         if not token and not local(args.host): print('Whoever reaches this machine can ask it: set BIDF_MKD_TOKEN.', file=sys.stderr, flush=True)
     serve(apis, args.host, args.port, ready, token=token, most_bytes=args.max_bytes, budget=args.budget, rate=args.rate)
 
-# %% ../nbs/14_cli.ipynb #17c1310a
+# %% ../nbs/14_cli.ipynb #df25b62e
+def lab_options(args)->list[str]:
+    "What the options of `bidf-mkd lab` are for JupyterLab, or for Voila"
+    name = 'Voila' if args.app else 'ServerApp'
+    said = {f'--{name}.ip={args.ip}': True, f'--{name}.port={args.port}': args.port is not None, '--no-browser': args.no_browser,
+            '--token': args.app and not local(args.ip)}
+    return [k for k, v in said.items() if v] + args.jupyter
+
+def run_lab(args)->int:
+    "`bidf-mkd lab`"
+    folder = Path(args.folder)
+    command = jupyter_command(folder, args.app, lab_options(args))
+    new, kept = fill(folder, shipped('tutorials'))
+    print(f'{folder}: {len(new)} notebooks are new, {len(kept)} were there and stay as they are. Ctrl-C ends it.', flush=True)
+    return attend(command)
+
+# %% ../nbs/14_cli.ipynb #31dcf9bb
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -479,6 +496,16 @@ def parser()->Parser:
     p.add_argument('--rate', type=float, help='images a second, for each client')
     p.add_argument('--max-bytes', type=int, default=64_000_000, help='of a request (default: 64,000,000)')
     p.set_defaults(run=run_serve)
+    p = commands.add_parser('lab', help='the tutorials in JupyterLab, or the explorers as a page', description='Copy the tutorials into a folder, '
+        'where they can be changed, and open JupyterLab on it. What is there already stays as it is.')
+    p.add_argument('folder', nargs='?', metavar='FOLDER', default='bidf_mkd_lab', help='made if it is not there (default: bidf_mkd_lab)')
+    p.add_argument('--app', action='store_true', help='show the explorers as a page without code (Voila)')
+    p.add_argument('--port', type=int, help='the next free one is taken if it is in use (default: 8888, with --app 8866)')
+    p.add_argument('--ip', default='127.0.0.1', help='address to listen on (default: 127.0.0.1, this machine alone)')
+    p.add_argument('--no-browser', action='store_true', help='print the address and open no browser')
+    p.add_argument('--jupyter', action='append', default=[], metavar='OPTION',
+                   help='an option of JupyterLab or Voila, several times if need be, for example: --jupyter=--allow-root')
+    p.set_defaults(run=run_lab)
     for name in 'demo', 'serve':
         p = commands.choices[name]
         p.add_argument('--reveals', nargs='+', choices=REVEALS, default=['probabilities'], metavar='POLICY',

@@ -92,7 +92,7 @@ def test_one_at_a_time(tmp_path):
     (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'),
     (['demo', '--apis', '0'], 'expected at least 1'),
     (['demo', '--episodes', '1'], 'expected at least 2'), (['demo', '-p', 'cats', '1'], 'no setting'), (['dance'], 'invalid choice'),
-    (['demo', '--out', '/proc/nothing'], '/proc/nothing')])
+    (['demo', '--out', '/proc/nothing'], '/proc/nothing'), (['lab', '--colour'], 'unrecognized arguments: --colour')])
 def test_errors_are_one_line(args, word):
     code, _, err = finish(command(*args))
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err

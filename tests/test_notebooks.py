@@ -7,6 +7,7 @@ from nbclient import NotebookClient
 from nbdev.config import get_config
 from nbdev.test import nb_test_cells
 
+from bidf_mkd.lab import VIEW
 from project import EXPORTING, NOTEBOOKS, ROOT, code_cells, copy_project, directives, environment, nbdev, read, relative
 
 SECONDS, KILOBYTES = 180, 700
@@ -43,6 +44,7 @@ def test_is_fit_to_read(path):
     assert all({'image/png', 'image/jpeg'} & set(f) for f in figures), 'a figure has no still picture for readers on the web'
     assert path.stat().st_size < KILOBYTES*1000, f'it has more than {KILOBYTES} kB: store pictures as one sheet'
     assert 'widgets' not in nb.metadata, 'the state of its widgets is saved in it'
+    assert not any(VIEW in o.get('data', {}) for o in outputs), 'it shows a widget, which is gone with its kernel: refresh it as CONTRIBUTING tells'
     assert nb.metadata.get('kernelspec', {}).get('name') == 'python3', 'its kernel is not python3'
 
 @each_notebook

@@ -1,4 +1,4 @@
-"A wheel built from the project holds the package and its experiments alone, and its command works without the project."
+"A wheel built from the project holds the package, its experiments and its tutorials alone, and its command works without the project."
 import zipfile
 from configparser import ConfigParser
 from importlib.metadata import Distribution
@@ -26,10 +26,10 @@ def wheel(tmp_path_factory):
 @pytest.fixture(scope='module')
 def info(wheel): return Distribution.at(next(wheel.glob('*.dist-info')))
 
-def test_holds_the_modules_and_experiments_alone(wheel):
+def test_holds_the_modules_experiments_and_tutorials_alone(wheel):
     held = {p.relative_to(wheel).as_posix() for p in wheel.rglob('*') if p.is_file()}
-    experiments = {f'{LIB.name}/experiments/{p.name}' for p in (NBS/'experiments').glob('*.*') if p.suffix in ('.ipynb', '.yaml')}
-    assert {o for o in held if '.dist-info/' not in o} == {p.relative_to(ROOT).as_posix() for p in LIB.rglob('*.py')} | experiments
+    along = {f'{LIB.name}/{kind}/{p.name}' for kind in ('experiments', 'tutorials') for p in (NBS/kind).glob('*.*') if p.suffix in ('.ipynb', '.yaml')}
+    assert {o for o in held if '.dist-info/' not in o} == {p.relative_to(ROOT).as_posix() for p in LIB.rglob('*.py')} | along
 
 def test_holds_the_license(info):
     assert info.metadata['License-Expression'] == 'Apache-2.0'
@@ -48,3 +48,5 @@ def test_command_works_without_the_project(wheel, info, tmp_path):
     assert 'bidf-mkd' in python('-c', call, cwd=tmp_path, PYTHONPATH=str(wheel)), 'its help does not name it'
     found = python('-c', 'from bidf_mkd.batch import find, preset; print(find("recovery", ".ipynb"), preset("quick"))', cwd=tmp_path, PYTHONPATH=str(wheel))
     assert str(wheel) in found and 'apis' in found
+    fill = 'from bidf_mkd.batch import shipped; from bidf_mkd.lab import Path, fill; print(fill(Path("mine"), shipped("tutorials")))'
+    assert 'explorers.ipynb' in python('-c', fill, cwd=tmp_path, PYTHONPATH=str(wheel)) and (tmp_path/'mine'/'explorers.ipynb').exists()

@@ -1,0 +1,102 @@
+"The notebooks as a reader meets them: in JupyterLab and Voila, with a real browser."
+import nbformat
+import pytest
+from nbformat.sign import NotebookNotary
+from PIL import Image, ImageStat
+
+from bidf_mkd.lab import VIEW
+from browser import errors, interrupt, open_app, open_notebook, run_all, save, screenshot, serving, shut_down, use_theme, visit, wait_for_pictures
+from project import NBS, code_cells, read
+
+pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
+
+EXPLORER = '.jupyter-widgets .js-plotly-plot'
+
+def figures(name):
+    "How many figures a tutorial shows"
+    outputs = [o for c in code_cells(read(NBS/'tutorials'/f'{name}.ipynb')) for o in c.outputs]
+    return sum('application/vnd.plotly.v1+json' in o.get('data', {}) for o in outputs)
+
+def again(page, lab, name):
+    "The notebook as somebody finds it who comes later: saved, its kernel gone, on a new page"
+    save(page)
+    shut_down(page)
+    later = visit(page.context.browser)
+    open_notebook(later, lab, name)
+    return later
+
+def move_slider(page):
+    "Focus the first slider and press an arrow key; what the picture beside it was before, as it differs afterwards"
+    shown = f"document.querySelector('{EXPLORER} image').getAttribute('href')"
+    page.locator(EXPLORER).wait_for()
+    before = page.evaluate(shown)
+    page.get_by_role('slider').first.focus()
+    page.keyboard.press('ArrowRight')
+    page.wait_for_function(f'before => {shown} !== before', arg=before)
+
+def test_tutorial(lab, page, tmp_path):
+    "It runs without errors; its pictures are there, and are there again later"
+    name = '2-zeroth-order'
+    open_notebook(page, lab, name)
+    run_all(page)
+    wait_for_pictures(page, figures(name))
+    assert not errors(page)
+    bright = {}
+    for dark in False, True:
+        use_theme(page, dark)
+        for width in 1280, 1920:
+            screenshot(page, tmp_path/'page.png', width)
+            shot = Image.open(tmp_path/'page.png').convert('L')
+            assert shot.width == width
+            bright[dark, width] = ImageStat.Stat(shot).mean[0]
+    use_theme(page, dark=False)
+    assert all(bright[False, w] > 150 > 100 > bright[True, w] for w in (1280, 1920)), bright
+    later = again(page, lab, name)
+    wait_for_pictures(later, figures(name))
+    assert not errors(page) + errors(later)
+
+def test_explorer(lab, page):
+    "A widget is alive, also after it was saved; later there is its picture"
+    open_notebook(page, lab, 'explorers')
+    wait_for_pictures(page, 1)
+    assert not page.locator(EXPLORER).count()
+    run_all(page)
+    move_slider(page)
+    save(page)
+    move_slider(page)
+    assert not errors(page)
+    assert VIEW not in (lab.folder/'explorers.ipynb').read_text(encoding='utf-8')
+    later = again(page, lab, 'explorers')
+    wait_for_pictures(later, 1)
+    assert not later.locator(EXPLORER).count() and not errors(later)
+
+def test_app(app, page):
+    "The same as a page without code"
+    open_app(page, app)
+    move_slider(page)
+    assert not errors(page) and not page.get_by_text('import').count()
+
+def test_errors_are_seen(lab, page):
+    "A widget whose kernel is gone, an error of a cell and one of the browser are told"
+    lost = nbformat.v4.new_output('display_data', {VIEW: dict(version_major=2, version_minor=0, model_id='gone'), 'text/plain': 'a widget'})
+    cells = [nbformat.v4.new_code_cell('from IPython.display import Javascript; display(Javascript("console.error(\'from a script\')"))', outputs=[lost]),
+             nbformat.v4.new_code_cell('1/0'), nbformat.v4.new_code_cell('2')]
+    broken = nbformat.v4.new_notebook(cells=cells, metadata=read(NBS/'index.ipynb').metadata)
+    nbformat.write(broken, lab.folder/'broken.ipynb')
+    NotebookNotary(data_dir=str(lab.folder.parent/'data')).sign(broken) # JupyterLab shows widgets in notebooks that it trusts
+    open_notebook(page, lab, 'broken')
+    page.get_by_text('model not found').wait_for()
+    assert 'model not found' in ' '.join(errors(page))
+    with pytest.raises(AssertionError, match='1 cells did not run(.|\n)*ZeroDivisionError'): run_all(page)
+    assert any('from a script' in e for e in errors(page))
+
+def test_lab_keeps_files_and_leaves_no_process(page, tmp_path):
+    "A tutorial that was changed stays as it is. Ctrl-C ends the server and its kernels"
+    mine = tmp_path/'notebooks'/'2-zeroth-order.ipynb'
+    mine.parent.mkdir()
+    mine.write_text('my notes')
+    with serving(tmp_path) as lab:
+        open_notebook(page, lab, 'explorers')
+        interrupt(lab.process, lab.log)
+    tutorials = len(list((NBS/'tutorials').glob('*.ipynb')))
+    assert f'{tutorials - 1} notebooks are new, 1 were there' in lab.log.read_text() and mine.read_text() == 'my notes'
