@@ -66,10 +66,10 @@ class Worker:
         except Exception as e: error = e
         self.ended(error)
 
-# %% ../nbs/11_apps.ipynb #7ea379c3
+# %% ../nbs/11_apps.ipynb #72693967
 class Pace:
     "Lets something be done again and again for a share of the time"
-    def __init__(self, share:float=.1): self.share, self.due = share, 0.
+    def __init__(self, share:float=.05): self.share, self.due = share, 0.
 
     def __call__(self, f:Callable):
         "Do it, if it is due"

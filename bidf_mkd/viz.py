@@ -136,10 +136,10 @@ def sheet_image(
     sheet = _sheet(images, _grid(len(images), columns), pad)[0]
     return sheet.resize((sheet.width*scale, sheet.height*scale), Image.Resampling.NEAREST)
 
-# %% ../nbs/02_viz.ipynb #1e62f4f0
+# %% ../nbs/02_viz.ipynb #4344f7c5
 def _uri(image):
     out = io.BytesIO()
-    image.save(out, 'webp', lossless=True, exact=True)
+    image.save(out, 'webp', lossless=True, exact=True, method=2)  # 10 times faster than the default, 5 to 10% more bytes
     return 'data:image/webp;base64,' + base64.b64encode(out.getvalue()).decode()
 
 def _pictures(
