@@ -79,7 +79,7 @@ class Pace:
         end = time.perf_counter()
         self.due = end + (end - begun)*(1/self.share - 1)
 
-# %% ../nbs/11_apps.ipynb #9f5eb43c
+# %% ../nbs/11_apps.ipynb #c0cadc7b
 SHOW = """
 function plotly(model) {
   return globalThis.bidfMkdPlotly ??= (() => {
@@ -105,7 +105,7 @@ function render({ model, el }) {
   }
   model.on("change:figure", draw);
   draw().then(() => plot.on("plotly_click", ({ points: [p] }) =>
-    model.send({ view: p.data.meta, name: p.data.name, index: p.pointNumber, x: p.x, y: p.y })));
+    model.send({ view: p.data.meta, name: p.data.name ?? null, index: p.pointNumber, x: p.x, y: p.y })));
   return () => { model.off("change:figure", draw); plotly(model).purge(plot); };
 }
 

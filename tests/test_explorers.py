@@ -1,0 +1,210 @@
+"The explorers in JupyterLab and on a page of Voila, with real clicks and keys: what is on the page is what was done."
+import ast, re
+
+import nbformat
+import pytest
+
+from browser import errors, open_app, open_notebook, run_all
+from project import NBS, read
+
+pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
+
+SETUP = """
+import torch
+from bidf_mkd.api import Api
+from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TrainingMonitor
+from bidf_mkd.models import conv4, seeded
+from bidf_mkd.replay import Memory
+from bidf_mkd.training import Config, meta_train
+from bidf_mkd.zoo import classify
+
+model, student = (seeded(i, conv4, 3, 3, 16).eval().requires_grad_(False) for i in (0, 1))
+def black_box(budget=100_000): return Api(classify(model), 'abc', (3, 16, 16), budget)
+cfg = Config(procedural=40, images=3, query=2, steps=4, replay_steps=2, joint_steps=100, final_steps=2, distil_inner_steps=1, inner_steps=1, budget=5000)
+memory = Memory()
+"""
+APPS = dict(
+    recovery='recovery = RecoveryExplorer(black_box()); recovery',
+    boundary='boundary = BoundaryExplorer(black_box(), student, torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))); boundary',
+    lab='lab = EstimatorLab(black_box(), model); lab',
+    monitor='monitor = TrainingMonitor(meta_train(seeded(2, conv4, 3, 3, 16), [black_box(), black_box()], cfg, memory=memory), memory, cfg.budget); monitor')
+
+KERNEL = """async code => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const reply = await kernel.requestExecute({code: '', user_expressions: {it: code}}).done;
+    return reply.content.user_expressions.it.data['text/plain'];
+}"""
+
+def in_kernel(page, expression):
+    "The value of a Python expression in the kernel of the open notebook"
+    return ast.literal_eval(page.evaluate(KERNEL, expression))
+
+class Explorer:
+    "An explorer as it is on a page"
+    def __init__(self, page, at):
+        self.page, self.at = page, at
+        at.locator('.main-svg').first.wait_for()
+
+    def click(self, name): self.at.get_by_role('button', name=name).click()
+
+    def said(self): return self.at.locator('[role=status], [role=alert]').inner_text()
+
+    def wait_for(self, words):
+        self.at.locator('[role=status], [role=alert]').filter(has_text=re.compile(words)).wait_for()
+        return self.said()
+
+    def set(self, name, value):
+        "Type a number into the field of this name"
+        field = self.at.locator('.widget-inline-hbox', has=self.page.get_by_text(name, exact=True)).locator('input')
+        field.fill(str(value))
+        field.press('Enter')
+
+    def press(self, name, key):
+        "Focus the slider of this name and press a key"
+        self.at.locator('.widget-inline-hbox', has=self.page.get_by_text(name, exact=True)).get_by_role('slider').focus()
+        self.page.keyboard.press(key)
+
+    def plot(self, code): return self.at.locator('.js-plotly-plot').evaluate(f'plot => {code}')
+
+    def points(self, view): return self.plot(f"Math.max(0, ...plot.data.filter(t => t.meta === '{view}').map(t => t.x?.length ?? 0))")
+
+    def titles(self): return self.plot("plot.layout.annotations.map(a => a.text)")
+
+    def wait_for_title(self, words):
+        self.at.locator('.annotation-text').filter(has_text=re.compile(words)).first.wait_for()
+
+    def wait_for_gauge(self, n): self.wait_for_title(rf'^{n:,} of [\d,]+ queries')
+
+    def click_in(self, view, x, y):
+        "Click at a place of a view, in parts of its width and height from the upper left"
+        axes = self.plot(f"(t => t.xaxis + t.yaxis)(plot.data.find(t => t.meta === '{view}'))")
+        at = self.at.locator(f'.draglayer .{axes} .nsewdrag')
+        at.scroll_into_view_if_needed()
+        box = at.bounding_box()
+        self.page.mouse.move(box['x'] + x*box['width'], box['y'] + y*box['height'])
+        self.page.mouse.click(box['x'] + x*box['width'], box['y'] + y*box['height'])
+
+@pytest.fixture(scope='module')
+def opened(chromium, lab):
+    "A notebook with the four explorers, that has run in JupyterLab"
+    from browser import visit
+    cells = [nbformat.v4.new_code_cell(o.strip()) for o in (SETUP, *APPS.values())]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=read(NBS/'index.ipynb').metadata), lab.folder/'apps.ipynb')
+    page = visit(chromium)
+    page.set_viewport_size(dict(width=1400, height=1000))
+    open_notebook(page, lab, 'apps')
+    run_all(page)
+    yield page
+    page.context.close()
+
+@pytest.fixture
+def explorer(opened, request):
+    at = opened.locator('.jp-Cell').nth(1 + list(APPS).index(request.param))
+    at.scroll_into_view_if_needed()
+    yield Explorer(opened, at)
+    assert not errors(opened)
+
+def of(name): return pytest.mark.parametrize('explorer', [name], indirect=True)
+
+@of('recovery')
+def test_recovery(explorer, opened):
+    e = explorer
+    e.set('images', 2)
+    e.set('steps', 10_000)
+    e.set('enough', 0)
+    e.set('budget', 90_000)
+    e.click('Run')
+    e.wait_for('running: step')
+    e.wait_for_title('^Step [1-9]')
+    first, sheet = e.points('loss'), e.plot("plot.data.find(t => t.type === 'image').source")
+    opened.wait_for_function(f'''n => Math.max(...document.querySelectorAll('.js-plotly-plot')[0].data.filter(t => t.meta === 'loss').map(t => t.x.length)) > n''', arg=first)
+    assert e.plot("plot.data.find(t => t.type === 'image').source") != sheet
+
+    e.click('Pause')
+    e.wait_for('paused')
+    opened.wait_for_timeout(2000) # the step that was begun
+    paused = in_kernel(opened, 'recovery.api.n_queries')
+    opened.wait_for_timeout(2000)
+    assert in_kernel(opened, 'recovery.api.n_queries') == paused and in_kernel(opened, 'recovery.state') == 'paused'
+    e.click('Run')
+    e.wait_for('running')
+    opened.wait_for_timeout(1000)
+    e.click('Stop')
+    e.wait_for('stopped: step')
+    spent = in_kernel(opened, 'recovery.api.n_queries')
+    e.wait_for_gauge(spent)
+    assert spent > paused and e.points('loss') == in_kernel(opened, 'len(recovery.records)')
+
+    newest = e.titles()[0]
+    e.press('look back', 'ArrowLeft')
+    e.wait_for_title(f'^Step (?!{re.escape(newest[5:])})')
+    e.click_in('images', .75, .5)
+    e.wait_for_title('^Image 3, to be b')
+    e.click('Keep')
+    e.wait_for('kept step')
+    assert in_kernel(opened, '(len(recovery.memory), recovery.api.n_queries)') == (6, spent), 'looking costs nothing'
+
+@of('boundary')
+def test_boundary(explorer, opened):
+    e = explorer
+    assert 'The plane through three images · 0 queries' in e.titles()
+    e.click('Look')
+    e.wait_for('done')
+    e.wait_for_title('three images · 441 queries')
+    e.wait_for_gauge(441)
+    assert in_kernel(opened, 'boundary.api.n_queries') == 441
+    e.press('lam', 'ArrowRight')
+    opened.wait_for_function(f'async () => (await ({KERNEL})("boundary.values[\'lam\'] > 1")) === "True"')
+    e.click('Run')
+    e.wait_for('done: step 20')
+    e.wait_for_title('Query images')
+    spent = in_kernel(opened, 'boundary.api.n_queries')
+    e.wait_for_gauge(spent)
+    assert e.points('apart') == 21
+    assert e.plot("plot.data.filter(t => t.name === 'boundary query').length") == 3
+    e.click_in('images', .05, .5)
+    e.wait_for_title('^boundary query 0')
+    e.click_in('plane', .93, .07)
+    e.wait_for_title(r'^-?\d+\.\d, -?\d+\.\d')
+    assert in_kernel(opened, 'boundary.api.n_queries') == spent, 'all that was known'
+    assert e.plot("plot.data.filter(t => t.meta === 'answers').map(t => t.name).join()") == 'API,student'
+
+@of('lab')
+def test_estimator(explorer, opened):
+    e = explorer
+    for n, q in enumerate((4, 8), 1):
+        e.set('q', q)
+        e.click('Run')
+        e.wait_for(f'done: waves8, q {q}')
+        opened.wait_for_function(f'n => document.querySelectorAll(".js-plotly-plot")[2].data.filter(t => t.meta === "worth")[0].x.length === n', arg=n)
+    assert e.plot("plot.data.filter(t => t.meta === 'loss').map(t => t.name).join()") == 'waves8, q 4, mu 0.5,waves8, q 8, mu 0.5'
+    e.wait_for_gauge(in_kernel(opened, 'lab.api.n_queries'))
+    e.set('budget', 10)
+    e.click('Run')
+    assert 'cost 108 queries, got 10' in e.wait_for('budget: an estimate')
+
+@of('monitor')
+def test_training(explorer, opened):
+    e = explorer
+    e.click('Run')
+    e.wait_for('running: visit')
+    e.click('Pause')
+    e.wait_for('paused')
+    opened.wait_for_timeout(1000)
+    held = in_kernel(opened, 'len(monitor.records)')
+    opened.wait_for_timeout(1000)
+    assert in_kernel(opened, 'len(monitor.records)') == held > 0 and in_kernel(opened, '1 + 1') == 2
+    e.click('Run')
+    e.wait_for('done: visit')
+    e.wait_for_gauge(in_kernel(opened, "monitor.records[-1]['n_queries']"))
+    assert e.points('memory') == in_kernel(opened, 'len(monitor.records)') > held and 'A task drawn from memory' in e.titles()
+    e.click('Save')
+    e.wait_for('records saved to training')
+
+def test_an_error_is_a_sentence(opened):
+    "An API that is out of order: the explorer says so, and goes on being one"
+    in_kernel(opened, "setattr(recovery.api, 'f', None)")
+    e = Explorer(opened, opened.locator('.jp-Cell').nth(1))
+    e.click('Run')
+    assert 'TypeError' in e.wait_for('the API failed') and e.at.get_by_role('button', name='Run').is_enabled()
+    assert not errors(opened)
