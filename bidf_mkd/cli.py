@@ -436,7 +436,7 @@ def run_lab(args)->int:
     print(f'{folder}: {len(new)} notebooks are new, {len(kept)} were there and stay as they are. Ctrl-C ends it.', flush=True)
     return attend(command)
 
-# %% ../nbs/14_cli.ipynb #31dcf9bb
+# %% ../nbs/14_cli.ipynb #ebfe04e7
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -500,7 +500,7 @@ def parser()->Parser:
         'where they can be changed, and open JupyterLab on it. What is there already stays as it is.')
     p.add_argument('folder', nargs='?', metavar='FOLDER', default='bidf_mkd_lab', help='made if it is not there (default: bidf_mkd_lab)')
     p.add_argument('--app', action='store_true', help='show the explorers as a page without code (Voila)')
-    p.add_argument('--port', type=int, help='the next free one is taken if it is in use (default: 8888, with --app 8866)')
+    p.add_argument('--port', type=int, help='another one is taken if it is in use (default: 8888, with --app 8866)')
     p.add_argument('--ip', default='127.0.0.1', help='address to listen on (default: 127.0.0.1, this machine alone)')
     p.add_argument('--no-browser', action='store_true', help='print the address and open no browser')
     p.add_argument('--jupyter', action='append', default=[], metavar='OPTION',

@@ -54,7 +54,7 @@ def free_port():
 def address(process, log, seconds=240):
     "The first address that a server prints; an error, with all that it printed, if none comes"
     end = time.monotonic() + seconds
-    while not (found := re.search(rf'http://({"|".join(HOSTS)}):\d+/\S*', log.read_text())):
+    while not (found := re.search(rf'http://({"|".join(HOSTS)}):\d+/\S*(?=\s)', log.read_text())):
         assert process.poll() is None and time.monotonic() < end, f'no server: {log.read_text()}'
         time.sleep(.1)
     return found[0]
