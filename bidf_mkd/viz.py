@@ -70,7 +70,7 @@ class _Browser:
 
 _browser = cache(_Browser)
 
-# %% ../nbs/02_viz.ipynb #97aec0dd
+# %% ../nbs/02_viz.ipynb #477cc945
 def _has_sheet(fig): return any(isinstance(o, go.Image) for o in fig.data)
 
 def still(
@@ -78,8 +78,7 @@ def still(
 ):  # (media type, bytes), None where kaleido or a browser is missing
     "A still picture of `fig` on white"
     paper = go.Figure(fig).update_layout(paper_bgcolor='white', font_color='#404040')
-    size = dict(width=fig.layout.width or 700, height=fig.layout.height or 450, scale=1 if _has_sheet(fig) else 1.5)
-    drawn = _browser().draw(paper.to_dict(), format='png', **size)
+    drawn = _browser().draw(paper.to_dict(), format='png', width=fig.layout.width or 700, height=fig.layout.height or 450, scale=1)
     if drawn is None: return
     image, out = Image.open(io.BytesIO(drawn)).convert('RGB'), io.BytesIO()
     if _has_sheet(fig): image.save(out, 'jpeg', quality=75, optimize=True)

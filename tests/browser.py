@@ -17,8 +17,7 @@ HOSTS = '127.0.0.1', 'localhost'
 # JupyterLab: `window.jupyterapp` is there, it asks nobody for news, and cells that are out of sight are in the page.
 LAB = dict(expose_app_in_browser=True, news_url=None, check_for_updates_class='jupyterlab.NeverCheckForUpdate')
 SETTINGS = {'notebook-extension/tracker': dict(windowingMode='none'), 'apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False)}
-# Voila: it says which error a cell had, and does without an extension that comes with tools for documentation and works in JupyterLab alone.
-VOILA = dict(show_tracebacks=True, extension_denylist=['jupyterlab-jupytext'])
+VOILA = dict(show_tracebacks=True)
 
 # Servers
 
