@@ -1,5 +1,5 @@
 "JupyterLab and Voila as a reader meets them: servers that our command starts, and what headless Chromium does and sees there."
-import json, re, shutil, signal, socket, subprocess, sys, time
+import ast, json, re, shutil, signal, socket, subprocess, sys, time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -102,6 +102,11 @@ def visit(browser):
     page.on('pageerror', lambda e: page.complaints.append(f'page: {e}'))
     return page
 
+KERNEL = """async code => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const reply = await kernel.requestExecute({code: '', user_expressions: {it: code}}).done;
+    return reply.content.user_expressions.it.data['text/plain'];
+}"""
 OPEN = """async path => {
     const app = window.jupyterapp;
     await app.restored;
@@ -141,6 +146,10 @@ def run_all(page, minutes=5):
     "Run all cells of the open notebook, and wait until the last one has ended; it is an error if one did not run"
     left = page.evaluate(RUN, minutes*MINUTE)
     assert not left, f'{len(left)} cells did not run in {minutes} minutes, the first is\n{left[0]}\n{errors(page)}'
+
+def in_kernel(page, expression):
+    "The value of a Python expression in the kernel of the open notebook"
+    return ast.literal_eval(page.evaluate(KERNEL, expression))
 
 def save(page):
     "Save the open notebook"

@@ -1,10 +1,10 @@
 "The explorers in JupyterLab and on a page of Voila, with real clicks and keys: what is on the page is what was done."
-import ast, re
+import re
 
 import nbformat
 import pytest
 
-from browser import errors, open_notebook, run_all, visit
+from browser import KERNEL, errors, in_kernel, open_notebook, run_all, visit
 from project import NBS, read
 
 pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
@@ -28,16 +28,6 @@ APPS = dict(
     boundary='boundary = BoundaryExplorer(black_box(), student, torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))); boundary',
     lab='lab = EstimatorLab(black_box(), model); lab',
     monitor='monitor = TrainingMonitor(meta_train(seeded(2, conv4, 3, 3, 16), [black_box(), black_box()], cfg, memory=memory), memory, cfg.budget); monitor')
-
-KERNEL = """async code => {
-    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-    const reply = await kernel.requestExecute({code: '', user_expressions: {it: code}}).done;
-    return reply.content.user_expressions.it.data['text/plain'];
-}"""
-
-def in_kernel(page, expression):
-    "The value of a Python expression in the kernel of the open notebook"
-    return ast.literal_eval(page.evaluate(KERNEL, expression))
 
 class Explorer:
     "An explorer as it is on a page"
