@@ -129,7 +129,7 @@ class Board(AnyWidget):
         "Show another figure"
         self.figure = fig.to_json()
 
-# %% ../nbs/11_apps.ipynb #e46567b6
+# %% ../nbs/11_apps.ipynb #e0f492b3
 class Explorer(W.VBox):
     "Buttons around an iterator that works in a thread, views that follow it, and a line that says how things are"
     def __init__(self,
@@ -242,7 +242,7 @@ class Explorer(W.VBox):
             try: self.refresh()
             except Exception as e: error = error or e
             stopped, self.worker = self.worker.stopped, None
-            self.show_state('stopped' if stopped else 'done')
+            self.show_state('failed' if error else 'stopped' if stopped else 'done')
         if error: self.say(str(error) if isinstance(error, EXPECTED) else f'{type(error).__name__}: {error}', wrong=True)
 
     # words and pictures
