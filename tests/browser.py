@@ -183,3 +183,56 @@ def screenshot(page, path, width=1280, height=900):
     page.set_viewport_size(dict(width=width, height=height))
     page.wait_for_timeout(1000) # figures draw themselves anew
     page.screenshot(path=path)
+
+class Explorer:
+    "An explorer as it is on a page"
+    def __init__(self, page, at):
+        self.page, self.at = page, at
+        at.locator('.main-svg').first.wait_for()
+
+    def click(self, name): self.at.get_by_role('button', name=name).click()
+
+    def said(self): return self.at.locator('[role=status], [role=alert]').inner_text()
+
+    def wait_for(self, words):
+        self.at.locator('[role=status], [role=alert]').filter(has_text=re.compile(words)).wait_for()
+        return self.said()
+
+    def set(self, name, value):
+        "Type a number into the field of this name"
+        field = self.at.locator('.widget-inline-hbox', has=self.page.get_by_text(name, exact=True)).locator('input')
+        field.fill(str(value))
+        field.press('Enter')
+
+    def press(self, name, key):
+        "Focus the slider of this name and press a key"
+        self.at.locator('.widget-inline-hbox', has=self.page.get_by_text(name, exact=True)).get_by_role('slider').focus()
+        self.page.keyboard.press(key)
+
+    def plot(self, code): return self.at.locator('.js-plotly-plot').evaluate(f'plot => {code}')
+
+    def points(self, view): return self.plot(f"Math.max(0, ...plot.data.filter(t => t.meta === '{view}').map(t => t.x?.length ?? 0))")
+
+    def wait_for_points(self, view, n):
+        self.page.wait_for_function(f"([plot, n]) => plot.data.some(t => t.meta === '{view}' && t.x?.length >= n)",
+                                    arg=[self.at.locator('.js-plotly-plot').element_handle(), n])
+
+    def titles(self): return self.plot("plot.layout.annotations.map(a => a.text)")
+
+    def wait_for_title(self, words):
+        self.at.locator('.annotation-text').filter(has_text=re.compile(words)).first.wait_for()
+
+    def spent(self):
+        "What the gauge says"
+        return next(int(m[1].replace(',', '')) for t in self.titles() if (m := re.match(r'([\d,]+) (of [\d,]+ )?queries', t)))
+
+    def wait_for_gauge(self, n): self.wait_for_title(rf'^{n:,} of [\d,]+ queries')
+
+    def click_in(self, view, x, y):
+        "Click at a place of a view, in parts of its width and height from the upper left"
+        axes = self.plot(f"(t => t.xaxis + t.yaxis)(plot.data.find(t => t.meta === '{view}'))")
+        at = self.at.locator(f'.draglayer .{axes} .nsewdrag')
+        at.scroll_into_view_if_needed()
+        box = at.bounding_box()
+        self.page.mouse.move(box['x'] + x*box['width'], box['y'] + y*box['height'])
+        self.page.mouse.click(box['x'] + x*box['width'], box['y'] + y*box['height'])

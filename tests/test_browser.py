@@ -5,7 +5,7 @@ from nbformat.sign import NotebookNotary
 from PIL import Image, ImageStat
 
 from bidf_mkd.lab import VIEW
-from browser import errors, interrupt, open_app, open_notebook, run_all, save, screenshot, serving, shut_down, use_theme, visit, wait_for_pictures
+from browser import Explorer, errors, interrupt, open_app, open_notebook, run_all, save, screenshot, serving, shut_down, use_theme, visit, wait_for_pictures
 from project import NBS, code_cells, read
 
 pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
@@ -25,14 +25,14 @@ def again(page, lab, name):
     open_notebook(later, lab, name)
     return later
 
-def move_slider(page):
-    "Focus the first slider and press an arrow key; what the picture beside it was before, as it differs afterwards"
-    shown = f"document.querySelector('{EXPLORER} image').getAttribute('href')"
-    page.locator(EXPLORER).wait_for()
-    before = page.evaluate(shown)
-    page.get_by_role('slider').first.focus()
-    page.keyboard.press('ArrowRight')
-    page.wait_for_function(f'before => {shown} !== before', arg=before)
+def play(page):
+    "Run the first explorer of the page, and see what it spends"
+    e = Explorer(page, page.locator('.widget-vbox:has(> .widget-html [role])').first)
+    before = e.spent()
+    e.click('Run')
+    while e.spent() <= before: page.wait_for_timeout(100)
+    e.wait_for('done: step')
+    e.wait_for_points('loss', 2)
 
 def test_tutorial(lab, page, tmp_path):
     "It runs without errors; its pictures are there, and are there again later"
@@ -61,9 +61,9 @@ def test_explorer(lab, page):
     wait_for_pictures(page, 1)
     assert not page.locator(EXPLORER).count()
     run_all(page)
-    move_slider(page)
+    play(page)
     save(page)
-    move_slider(page)
+    play(page)
     assert not errors(page)
     assert VIEW not in (lab.folder/'explorers.ipynb').read_text(encoding='utf-8')
     later = again(page, lab, 'explorers')
@@ -73,7 +73,7 @@ def test_explorer(lab, page):
 def test_app(app, page):
     "The same as a page without code"
     open_app(page, app)
-    move_slider(page)
+    play(page)
     assert not errors(page) and not page.get_by_text('import').count()
 
 def test_errors_are_seen(lab, page):
