@@ -13,9 +13,9 @@ pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, on
 EXPLORER = '.jupyter-widgets .js-plotly-plot'
 
 def figures(name):
-    "How many figures a tutorial shows"
+    "How many pictures a tutorial shows"
     outputs = [o for c in code_cells(read(NBS/'tutorials'/f'{name}.ipynb')) for o in c.outputs]
-    return sum('application/vnd.plotly.v1+json' in o.get('data', {}) for o in outputs)
+    return sum(bool({'image/png', 'image/jpeg'} & set(o.get('data', {}))) for o in outputs)
 
 def again(page, lab, name):
     "The notebook as somebody finds it who comes later: saved, its kernel gone, on a new page"
