@@ -158,8 +158,10 @@ def test_two_sweeps_of_one_folder(toy, tmp_path):
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2]), params=dict(seconds=6.))
     first = command('sweep', path)
     wait_until(lambda: count(tmp_path/'out', 'begun'))
+    first.send_signal(signal.SIGSTOP) # it has not ended before the second one asks
     code, out, err = said('sweep', path)
     assert code == 2 and 'another sweep is running' in err
+    first.send_signal(signal.SIGCONT)
     assert first.wait(120) == 0 and count(tmp_path/'out', 'ended') == [1, 1]
 
 def test_dry_run_and_other_code(toy, tmp_path):
