@@ -159,6 +159,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'bidf_mkd.apps.Worker.stop': ('apps.html#worker.stop', 'bidf_mkd/apps.py'),
                                'bidf_mkd.apps.Worker.wait': ('apps.html#worker.wait', 'bidf_mkd/apps.py'),
                                'bidf_mkd.apps.as_bytes': ('apps.html#as_bytes', 'bidf_mkd/apps.py'),
+                               'bidf_mkd.apps.below': ('apps.html#below', 'bidf_mkd/apps.py'),
                                'bidf_mkd.apps.metered': ('apps.html#metered', 'bidf_mkd/apps.py'),
                                'bidf_mkd.apps.plotly_script': ('apps.html#plotly_script', 'bidf_mkd/apps.py'),
                                'bidf_mkd.apps.recovery_settings': ('apps.html#recovery_settings', 'bidf_mkd/apps.py'),

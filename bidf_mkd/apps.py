@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHOW', 'EXPECTED', 'STEPS', 'STEP', 'POINTS', 'Worker', 'Pace', 'plotly_script', 'Board', 'Explorer',
-           'recovery_settings', 'small', 'metered', 'as_bytes', 'RecoveryExplorer', 'BoundaryExplorer', 'EstimatorLab',
-           'thinned', 'TrainingMonitor']
+           'recovery_settings', 'small', 'metered', 'below', 'as_bytes', 'RecoveryExplorer', 'BoundaryExplorer',
+           'EstimatorLab', 'thinned', 'TrainingMonitor']
 
 # %% ../nbs/11_apps.ipynb #0f0c2188
 import base64, html, json, math, time
@@ -313,7 +313,13 @@ def metered(api:Api, budget:int)->Api:
     "The same API, with a budget for one run"
     return Api(api, api.classes, api.shape, budget, slack=math.inf) # answers were checked before they were revealed
 
-# %% ../nbs/11_apps.ipynb #2742f227
+# %% ../nbs/11_apps.ipynb #28b5d867
+def below(name:str)->Path:
+    "A place in the working folder, or below it: on a page that others use, a button must not write anywhere else"
+    path = Path(name)
+    if not path.resolve().is_relative_to(Path.cwd()): raise ValueError(f'expected a place in the working folder or below it, got {name!r}')
+    return path
+
 STEPS = 200 # kept of a recovery, to go back to
 
 def as_bytes(x:torch.Tensor)->torch.Tensor:
@@ -419,8 +425,8 @@ class RecoveryExplorer(Explorer):
 
     def save(self):
         "Write the memory to the file that is named"
-        try: self.memory.save(self.values['file'])
-        except OSError as e: return self.say(f'not saved: {e}', wrong=True)
+        try: self.memory.save(below(self.values['file']))
+        except (OSError, ValueError) as e: return self.say(f'not saved: {e}', wrong=True)
         self.say(f"saved to {self.values['file']}: {self.memory!r}")
 
 # %% ../nbs/11_apps.ipynb #d146e7cb
@@ -633,7 +639,7 @@ class EstimatorLab(Explorer):
         self.measured, self.records, self.strip = [], [], {}
         self.refresh()
 
-# %% ../nbs/11_apps.ipynb #85003315
+# %% ../nbs/11_apps.ipynb #3d65d41d
 POINTS = 500 # of a curve, at most
 
 def thinned(rows:list, most:int=POINTS)->list:
@@ -686,12 +692,12 @@ class TrainingMonitor(Explorer):
 
     def save(self):
         "Write records, memory and figures to the folder that is named"
-        to = Path(self.values['folder'])
         with self.lock: rows, sections = list(self.records), [(name, '', v) for name, v in self.views.items() if len(v.data)]
         try:
+            to = below(self.values['folder'])
             to.mkdir(parents=True, exist_ok=True)
             (to/'records.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows), encoding='utf-8')
             (to/'report.html').write_text(viz.html_report('Training', sections), encoding='utf-8')
             if self.memory is not None: self.memory.save(to/'memory.safetensors')
-        except OSError as e: return self.say(f'not saved: {e}', wrong=True)
+        except (OSError, ValueError) as e: return self.say(f'not saved: {e}', wrong=True)
         self.say(f'{len(rows):,} records saved to {to}')
