@@ -53,7 +53,7 @@ def seconds(f, *args):
     return time.perf_counter() - begun, n, (r['loss'] if isinstance(r, dict) else r.loss.mean().item())
 
 rows = []
-for q, steps in (4, 150), (16, 60):
+for q, steps in (4, 400), (16, 60):
     bare(q, 10), shown(q, 10)
     for _ in range(REPEATS):
         (alone, n, loss), (live, m, again) = seconds(bare, q, steps), seconds(shown, q, steps)
