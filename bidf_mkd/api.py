@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['REVEALS', 'ACCEPTS', 'DTYPES', 'LENGTH', 'PATIENCE', 'HINTS', 'FREE', 'BACK_OFF', 'ApiError', 'Nonsense',
            'BudgetExceeded', 'probabilities', 'label_only', 'rounded', 'top_k', 'eight_bit', 'in_turn', 'Api',
-           'check_images', 'checked', 'from_scores', 'write_tensor', 'read_message', 'read_tensor', 'read_list',
-           'Failed', 'Garbled', 'seconds_of', 'bearer', 'quoted', 'refusal', 'read_answer', 'work', 'within', 'pause',
-           'local', 'Connection', 'input_of', 'output_of', 'classes_of', 'as_datatype', 'HttpApi', 'Journal']
+           'check_images', 'checked', 'from_scores', 'resized', 'write_tensor', 'read_message', 'read_tensor',
+           'read_list', 'Failed', 'Garbled', 'seconds_of', 'bearer', 'quoted', 'refusal', 'read_answer', 'work',
+           'within', 'pause', 'local', 'Connection', 'input_of', 'output_of', 'classes_of', 'as_datatype', 'HttpApi',
+           'Journal']
 
-# %% ../nbs/03_api.ipynb #3dafb0f9
+# %% ../nbs/03_api.ipynb #9a8ea437
 import ipaddress, math, os, re, struct, warnings
 from collections import defaultdict, deque
 from concurrent.futures import Future, TimeoutError as TookTooLong
@@ -25,6 +26,7 @@ from typing import Callable, Mapping, Sequence
 from urllib.parse import quote
 import numpy as np, orjson, torch
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from torch.nn import functional as F
 from torchvision.transforms.functional import to_pil_image
 import httpx
 
@@ -176,6 +178,19 @@ def from_scores(
         rest = max(0., 1 - sum(scores.values()))/max(1, len(classes) - len(scores))
         return [scores.get(c, rest) for c in classes]
     return lambda x: torch.tensor([row(answer) for answer in client([to_pil_image(o) for o in (x.cpu()*255).round().byte()])])
+
+# %% ../nbs/03_api.ipynb #eaa53041
+def resized(
+    api:Callable,
+    shape:Sequence[int] # (c,h,w) of the images to ask about, c 1 or 3
+)->Api:
+    "The same API for images of another size or number of channels. Its budget is what is left of that of the one behind it"
+    c, h, w = api.shape
+    if {c, shape[0]} - {1, 3} and c != shape[0]: raise ValueError(f'expected images of 1 or 3 channels, got {shape[0]} for an API that takes {c}')
+    def f(x):
+        if x.shape[1] != c: x = x.mean(1, keepdim=True).expand(-1, c, -1, -1)
+        return api(F.interpolate(x, (h, w), mode='bilinear', antialias=True).clamp(0, 1))
+    return Api(f, api.classes, shape, api.remaining, slack=math.inf)
 
 # %% ../nbs/03_api.ipynb #a1b284ad
 DTYPES = dict(FP16='<f2', FP32='<f4', FP64='<f8', UINT8='|u1') # of tensors, as the protocol calls them, and as numpy does

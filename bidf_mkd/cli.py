@@ -8,7 +8,7 @@ __all__ = ['PLANS', 'SHOTS', 'SWEEP', 'Plan', 'plan_for', 'claim', 'Log', 'tests
            'literals', 'watched', 'run_notebook', 'read_sweep', 'board', 'run_sweep', 'write_report', 'run_results',
            'exposed', 'models_at', 'run_serve', 'lab_options', 'run_lab', 'Parser', 'parser', 'run_demo', 'main']
 
-# %% ../nbs/14_cli.ipynb #e9e801f3
+# %% ../nbs/14_cli.ipynb #cef73e52
 import argparse, json, math, os, platform, shlex, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -32,13 +32,13 @@ from .batch import shipped, sweep, told, workers, write_json
 from .data import Domain, Episodes, domain
 from .evaluation import table_rows
 from .lab import attend, fill, jupyter_command
-from .models import check_same, conv4, save_tensors, seeded
+from .models import check_same, conv4, keep_memory, save_tensors, seeded
 from .replay import Memory
 from .serve import serve
 from .training import Config, generator_for, meta_train, run_cost, visit_cost
 from .zoo import Zoo, scenario
 
-# %% ../nbs/14_cli.ipynb #09104bce
+# %% ../nbs/14_cli.ipynb #e99a87d6
 @dataclass(frozen=True)
 class Plan:
     "The size of a demo"
@@ -49,8 +49,9 @@ class Plan:
     policies:dict = field(default_factory=dict) # what the APIs reveal and accept
 
 PLANS = dict(
-    glyphs=Plan(8, 60, 200, Config(images=10, query=9, noise=10., flip=False, final_steps=60, budget=100_000)),
-    photos=Plan(20, 250, 600, Config(procedural=4000, query=10, replay_steps=8, patience=2, joint_steps=2000, final_steps=0, budget=320_000)))
+    glyphs=Plan(8, 60, 200, Config(images=10, query=9, noise=10., flip=False, prototype_steps=150, final_steps=60, budget=100_000)),
+    photos=Plan(20, 250, 600, Config(procedural=4000, query=10, replay_steps=8, patience=2, joint_steps=4000, prototype_steps=1000, final_steps=0,
+                                budget=320_000)))
 SHOTS = 1, 5
 
 def plan_for(
@@ -125,7 +126,7 @@ class Log:
         for r in self.rows: total[r['kind']] = total.get(r['kind'], 0) + r['seconds']
         return {k: round(v, 1) for k, v in total.items()}
 
-# %% ../nbs/14_cli.ipynb #1a91df13
+# %% ../nbs/14_cli.ipynb #b7f38955
 def tests(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
     "The tasks of the examination; data that does not give them is told before anything is paid"
     x, y, names = d.load('meta_test')
@@ -151,7 +152,8 @@ def served(url:str, plan:Plan, d:Domain)->list[Api]:
 def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
     "Meta-train on the APIs; the model, the memory, and the APIs as they were left"
     model, memory = seeded(cfg.seed, conv4, 5, *apis[0].shape[:2]), Memory(cfg.per_class)
-    steps = len(apis)*(2*(cfg.steps + 1) + cfg.distil_steps + cfg.replay_steps + 2 + bool(cfg.trust)) + cfg.final_steps + 2*cfg.joint_steps
+    steps = len(apis)*(2*(cfg.steps + 1) + cfg.distil_steps + cfg.replay_steps + 2 + bool(cfg.trust)) + cfg.final_steps
+    steps += 2*cfg.joint_steps + (cfg.prototype_steps if cfg.joint_steps else 0)
     done = sum(r['method'] == method and 'message' not in r for r in log.rows)
     with tqdm(total=steps, initial=done, desc=method, unit='step') as bar:
         for r in meta_train(model, apis, cfg, out/f"{method.replace(' ', '-')}.checkpoint", memory):
@@ -161,7 +163,7 @@ def learn(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
                 bar.update(fresh)
                 bar.set_postfix_str(f"API {r['visit']} {r['kind']}, {r['n_queries']:,} queries")
         bar.total = bar.n
-        if not log.of(method, 'first', 'distil', 'replay', 'joint', 'final'):
+        if not log.of(method, 'first', 'distil', 'replay', 'joint', 'prototype', 'final'):
             message = 'nothing was learned: the budget recovers too few images for a meta-step'
             log.add(dict(method=method, kind='budget', step=-1, message=message))
             bar.write(f'budget: {message}')
@@ -251,7 +253,7 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict,
         viz.sheet_image(x, columns=len(x)//len(classes)).save(out/'recovered'/f"{name.replace(' ', '-')}.png")
     (out/'report.html').write_text(report(results, memory, apis, log), encoding='utf-8')
 
-# %% ../nbs/14_cli.ipynb #92d00d93
+# %% ../nbs/14_cli.ipynb #f2e5350b
 def demo(
     d:Domain,
     plan:Plan,
@@ -274,6 +276,7 @@ def run_in(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablation
     log, variants = Log(out/'log.jsonl'), {'bidf_mkd': plan.cfg}
     if ablations: variants |= {'no boundary set': replace(plan.cfg, boundary=False), 'no replay': replace(plan.cfg, replay_steps=0, final_steps=0)}
     if ablations: variants |= {'no drawn images': replace(plan.cfg, procedural=0), 'no joint distillation': replace(plan.cfg, joint_steps=0)}
+    if ablations and plan.cfg.prototype_steps: variants['no prototypes'] = replace(plan.cfg, prototype_steps=0)
     zoo = None if url else build_zoo(d, plan, out, log)
     apis = lambda: served(url, plan, d) if url else [zoo.api(i, **plan.policies) for i in range(plan.apis)]
     learned = {method: learn(method, apis(), cfg, out, log) for method, cfg in variants.items()}
@@ -436,7 +439,7 @@ def run_lab(args)->int:
     print(f'{folder}: {len(new)} notebooks are new, {len(kept)} were there and stay as they are. Ctrl-C ends it.', flush=True)
     return attend(command)
 
-# %% ../nbs/14_cli.ipynb #ebfe04e7
+# %% ../nbs/14_cli.ipynb #873a1e7a
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
     def error(self, message): raise ValueError(f'{message} (see {self.prog} --help)')
@@ -537,6 +540,7 @@ def main(argv:Sequence[str]|None=None)->int: # exit code
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         args = parser().parse_args(argv)
+        keep_memory()
         return args.run(args) or 0
     except KeyboardInterrupt:
         print(f'\nInterrupted. What was done is kept; go on with: bidf-mkd {shlex.join(argv)}', file=sys.stderr)

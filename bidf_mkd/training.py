@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'SUITED', 'PHASES', 'Config', 'suited', 'visit_cost', 'run_cost', 'seed_for', 'generator_for', 'improves',
            'Run', 'check_apis', 'check_model', 'meta_train']
 
-# %% ../nbs/10_training.ipynb #27fb34e6
+# %% ../nbs/10_training.ipynb #54856c7f
 import math, re
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -18,15 +18,15 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from .api import Api, ApiError, BudgetExceeded, Journal, Nonsense
 from .data import Task, as_float
-from .distillation import adapt, kd_loss, maml_loss, mkd_loss
+from .distillation import adapt, kd_loss, maml_loss, mkd_loss, prototype_loss
 from .estimator import FAMILIES
-from .models import Classifier, check_same, load_tensors, save_tensors, seeded
+from .models import Classifier, check_same, fused, load_tensors, save_tensors, seeded
 from .procedural import procedural
 from .recovery import MORE, Recovery, crop_flip, recover, screen, smoothed
 from .trust import LEAST, suspicion
-from .replay import Memory
+from .replay import Memory, task_of_answers
 
-# %% ../nbs/10_training.ipynb #394ded2b
+# %% ../nbs/10_training.ipynb #3ad7cc9c
 @dataclass(frozen=True)
 class Config:
     "The settings of `meta_train`"
@@ -69,6 +69,13 @@ class Config:
     joint_steps:int = 600       # before the visits on the drawn images, and after them on all; 0: APIs are not asked about each other's images
     joint_batch:int = 128       # images a step
     joint_lr:float = 3e-3       # highest learning rate of Adam, one cycle
+    # prototypes, after joint distillation
+    prototype_steps:int = 0     # meta-steps on tasks of the answers of all APIs; 0: none
+    prototype_way:int = 50      # classes of a task, at most
+    prototype_shot:int = 3      # support images a class
+    prototype_query:int = 3     # query images a class
+    prototype_lr:float = 3e-4   # highest learning rate of Adam, one cycle
+    prototype_share:float = .5  # of the weights after these steps in the mean with those before
     # all
     inner_lr:float = .01
     meta_lr:float = 1e-3        # of Adam
@@ -86,10 +93,11 @@ class Config:
             if f.type is int and (not isinstance(v, int) or isinstance(v, bool)): raise ValueError(f'{f.name}: expected a whole number, got {v!r}')
             if f.type in (int, float) and not v >= 0: raise ValueError(f'{f.name}: expected 0 or more, got {v!r}')
         for k in ('images steps q mu copies noise nz ngf distil_batch distil_inner_steps per_class shot query inner_steps meta_batch patience '
-                  'joint_batch joint_lr inner_lr meta_lr').split():
+                  'joint_batch joint_lr prototype_way prototype_shot prototype_query prototype_lr inner_lr meta_lr').split():
             if not getattr(self, k) > 0: raise ValueError(f'{k}: expected a positive number, got {getattr(self, k)!r}')
         if 0 < self.trust < LEAST: raise ValueError(f'trust: expected 0 or at least {LEAST} images, got {self.trust}')
-        if not self.mix <= 1: raise ValueError(f'mix: expected a share in [0, 1], got {self.mix!r}')
+        for k in 'mix', 'prototype_share':
+            if not getattr(self, k) <= 1: raise ValueError(f'{k}: expected a share in [0, 1], got {getattr(self, k)!r}')
 
 PRESETS = dict(
     default=Config(),
@@ -123,8 +131,8 @@ def run_cost(
     visits = cfg.visits or apis
     return apis*(3*cfg.trust + cfg.procedural) + visits*visit_cost(cfg, way) + (2*way*cfg.images*visits*apis if cfg.joint_steps else 0)
 
-# %% ../nbs/10_training.ipynb #941a89e7
-PHASES = 'draw', 'first', 'support', 'query', 'distil', 'replay', 'ask', 'joint', 'final', 'done', 'trust' # their places are parts of seeds
+# %% ../nbs/10_training.ipynb #31760d94
+PHASES = 'draw', 'first', 'support', 'query', 'distil', 'replay', 'ask', 'joint', 'final', 'done', 'trust', 'prototype' # their places are parts of seeds
 
 def seed_for(*parts:int)->int:
     "A seed for one place in a run"
@@ -137,7 +145,7 @@ def improves(losses:Sequence[float], window:int)->bool:
     mean = lambda v: sum(v)/len(v)
     return len(losses) < 2*window or mean(losses[-window:]) < mean(losses[-2*window:-window])
 
-# %% ../nbs/10_training.ipynb #89d0a8f8
+# %% ../nbs/10_training.ipynb #033d2be9
 class Run:
     "The state of a meta-training run, and its phases"
     def __init__(self, model:nn.Module, apis:Sequence[Api], cfg:Config, memory:Memory, checkpoint:Path|None):
@@ -309,11 +317,14 @@ class Run:
         yield from self.ask_all('ask', self.shuffled())
         self.go('joint')
 
-    def joint(self):
+    def all_answered(self)->tuple[torch.Tensor, torch.Tensor]: # (n,c,h,w), (n,apis,way)
+        "All images, drawn and recovered, and all answers to them"
         x = self.shuffled()
-        answers = [self.answered('draw', len(self.pool)), self.answered('ask', len(x))]
-        yield from self.distil_jointly('joint', torch.cat([self.pool, x]), torch.cat(answers))
-        self.go('final')
+        return torch.cat([self.pool, x]), torch.cat([self.answered('draw', len(self.pool)), self.answered('ask', len(x))])
+
+    def joint(self):
+        yield from self.distil_jointly('joint', *self.all_answered())
+        self.go('prototype')
 
     def distil_jointly(self, kind:str, x:torch.Tensor, p:torch.Tensor)->Iterator[dict]:
         "Distil the answers of all APIs (n,apis,way) into the backbone, with a head for each API"
@@ -321,16 +332,38 @@ class Run:
         if not cfg.joint_steps or not known.any(): return
         x, p, known = (o[known.any(1)] for o in (x, p, known))
         head = seeded(cfg.seed, nn.Linear, self.model.head.in_features, p.shape[1]*p.shape[2]).to(self.device)
-        opt = torch.optim.Adam([*self.model.backbone.parameters(), *head.parameters()], cfg.joint_lr)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(opt, cfg.joint_lr, total_steps=cfg.joint_steps)
-        for step in range(cfg.joint_steps):
-            g = generator_for(cfg.seed, PHASES.index(kind), step)
+        def loss(g):
             rows = torch.randint(len(x), (cfg.joint_batch,), generator=g).to(self.device)
             at = known[rows]
-            log_s = head(self.model.backbone(crop_flip(x[rows], g, 2, cfg.flip))).view(p[rows].shape).log_softmax(2)
-            loss = F.kl_div(log_s[at], p[rows][at], reduction='batchmean')
-            opt.zero_grad(); loss.backward(); opt.step(); cycle.step()
-            yield self.record(kind, step+1, loss=loss.item())
+            with fused(self.model): z = self.model.backbone(crop_flip(x[rows], g, 2, cfg.flip))
+            return dict(loss=F.kl_div(head(z).view(p[rows].shape).log_softmax(2)[at], p[rows][at], reduction='batchmean'))
+        yield from self.cycle(kind, loss, [*self.model.backbone.parameters(), *head.parameters()], cfg.joint_lr, cfg.joint_steps)
+
+    def prototype(self):
+        """Learn to tell classes of all APIs apart by prototypes, in tasks of their answers; where these are too few for a task, nothing is learned.
+        The mean of the weights before and after is kept, which is better on new classes (Wortsman et al., 2022)"""
+        cfg, (x, p) = self.cfg, self.all_answered()
+        before = [o.detach().clone() for o in self.model.backbone.parameters()]
+        p = p.flatten(1).cpu()
+        def loss(g):
+            task = task_of_answers(x, p, cfg.prototype_way, cfg.prototype_shot, cfg.prototype_query, g)
+            if not len(task.xs): return None
+            loss, acc = prototype_loss(self.model, task._replace(xs=crop_flip(task.xs, g, 2, cfg.flip), xq=crop_flip(task.xq, g, 2, cfg.flip)))
+            return dict(loss=loss, acc=acc)
+        yield from self.cycle('prototype', loss, self.model.backbone.parameters(), cfg.prototype_lr, cfg.prototype_steps)
+        with torch.no_grad():
+            for now, then in zip(self.model.backbone.parameters(), before): now.lerp_(then, 1 - cfg.prototype_share)
+        self.go('final')
+
+    def cycle(self, kind:str, losses, params, lr:float, steps:int)->Iterator[dict]:
+        "Steps of Adam in one cycle of the learning rate; `losses` is as in `learn`, or makes None. Interrupted, it begins anew: it costs no queries"
+        if not steps: return
+        opt = torch.optim.Adam(params, lr)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps)
+        for step in range(steps):
+            if (values := losses(generator_for(self.cfg.seed, PHASES.index(kind), step))) is None: continue
+            opt.zero_grad(); values['loss'].backward(); opt.step(); cycle.step()
+            yield self.record(kind, step+1, **{k: v.item() for k, v in values.items()})
 
     # recovery
 
@@ -473,14 +506,14 @@ class Run:
             if re.fullmatch(rf'{re.escape(self.checkpoint.name)}-\d+-[a-z]+\d*\.answers', p.name): p.unlink()
         self.save()
 
-# %% ../nbs/10_training.ipynb #a67a3cc5
+# %% ../nbs/10_training.ipynb #ec8f319b
 def check_apis(apis:Sequence[Api]):
     "Raise unless the APIs can be learned from together"
     if not apis: raise ValueError('expected at least one API, got none')
     for i, a in enumerate(apis):
         if (a.way, a.shape) != (apis[0].way, apis[0].shape):
             raise ValueError(f'one meta model needs equal APIs: API {i} has {a.way} classes and images of {a.shape}, '
-                             f'API 0 has {apis[0].way} and {apis[0].shape}')
+                             f'API 0 has {apis[0].way} and {apis[0].shape} (for other sizes there is `api.resized`)')
 
 def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config):
     "Raise unless the meta model takes the images of the APIs and tells as many classes apart"
@@ -503,8 +536,8 @@ def meta_train(
 )->Iterator[dict]:                  # records: visit, kind, step, n_queries, memory, loss, and what else the kind knows
     """The whole method. `kind` is trust (an API was tested), draw (an API was asked about the drawn images), first (joint distillation of that),
     support, query (recovery; with acc and `recovery`), distil (bi-level), replay (with acc), ask (an API was asked about all recovered images),
-    joint, final (replay), budget (with a message: a share of the budget has run out, and what was recovered until then is kept), or left_out (with
-    a message: an API answers nonsense, and is not asked any more)"""
+    joint, prototype (with acc), final (replay), budget (with a message: a share of the budget has run out, and what was recovered until then is
+    kept), or left_out (with a message: an API answers nonsense, and is not asked any more)"""
     check_apis(apis)
     check_model(model, apis, cfg)
     path = Path(checkpoint) if checkpoint else None

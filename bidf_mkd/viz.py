@@ -22,7 +22,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-# %% ../nbs/02_viz.ipynb #c46a9a13
+# %% ../nbs/02_viz.ipynb #894e9983
 COLOURS = ['#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#F0E442', '#8C8C8C']  # Okabe and Ito's, grey for their black
 DASHES = ['solid', 'dot', 'dash', 'dashdot']
 INK, LINES, CLEAR = '#7a7a7a', 'rgba(128,128,128,.25)', 'rgba(0,0,0,0)'
@@ -33,16 +33,21 @@ STYLE = go.layout.Template(layout=dict(
     paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, xaxis=_AXIS, yaxis=_AXIS, bargap=.3))
 CONFIG = dict(displayModeBar=False, responsive=True)  # no buttons over the pictures; a double click undoes a zoom
 
-def _styled(
-    fig,  # Figure to be given the style of the project
+def _title(title, n_queries=None):
+    "A title, with the number of images sent so far"
+    return ' · '.join([title]*bool(title) + ([] if n_queries is None else [f'{n_queries:,} quer{"y" if n_queries == 1 else "ies"}']))
+
+def _top(title): return 40 if title else 12
+
+def _figure(
+    traces,
     title='',
-    n_queries=None,  # images sent so far, shown after the title
-    **layout,  # width and height in pixels, and whatever else `update_layout` takes
-):
-    "`fig` in the style of the project, which leaves plotly's own default as it is"
-    title = ' · '.join([title]*bool(title) + ([] if n_queries is None else [f'{n_queries:,} quer{"y" if n_queries == 1 else "ies"}']))
-    margin = dict(l=60, r=8, b=8, t=40 if title else 12)
-    return fig.update_layout(template=STYLE, title_text=title, margin=margin).update_layout(**layout)
+    margin=None,  # dict: what differs from the usual margins
+    **layout,  # width and height in pixels, and whatever else `go.Layout` takes
+):  # Figure
+    "A figure in the style of the project, which leaves plotly's own default as it is; made in one go, as each update takes as long"
+    margin = dict(l=60, r=8, b=8, t=_top(title)) | (margin or {})
+    return go.Figure(traces, layout | dict(template=STYLE, title=dict(text=title), margin=margin))
 
 # %% ../nbs/02_viz.ipynb #c4fea7ff
 class _Browser:
@@ -135,10 +140,10 @@ def sheet_image(
     sheet = _sheet(images, _grid(len(images), columns), pad)[0]
     return sheet.resize((sheet.width*scale, sheet.height*scale), Image.Resampling.NEAREST)
 
-# %% ../nbs/02_viz.ipynb #4344f7c5
+# %% ../nbs/02_viz.ipynb #5de9e049
 def _uri(image):
     out = io.BytesIO()
-    image.save(out, 'webp', lossless=True, exact=True, method=2)  # 10 times faster than the default, 5 to 10% more bytes
+    image.save(out, 'webp', lossless=True, exact=True, method=0)  # far faster than the default, some 10% more bytes
     return 'data:image/webp;base64,' + base64.b64encode(out.getvalue()).decode()
 
 def _pictures(
@@ -155,14 +160,12 @@ def _pictures(
     (y, x), (w, h) = centres.T, sheet.size
     mouse = go.Scatter(x=x, y=y, text=captions, mode='markers', hovertemplate='%{text}<extra></extra>', showlegend=False,
                        marker=dict(symbol='square', opacity=0, size=images.shape[-1]*scale))
-    fig = _styled(go.Figure([go.Image(source=_uri(sheet), hoverinfo='skip'), mouse]), title, n_queries)
-    fig.update_xaxes(range=[-.5, w - .5], visible=False)
-    fig.update_yaxes(range=[h - .5, -.5], showgrid=False, ticks='', ticklabelstandoff=4, automargin=False, ticktext=rows or [],
-                     tickvals=np.arange(len(rows or []))*(images.shape[-2] + 1) + (images.shape[-2] - 1)/2)
-    left = 12 + 7*max((len(o) for o in rows or ()), default=0)
-    width = max(left + w*scale + 8, 8*len(fig.layout.title.text) + 40)
-    fig.update_layout(width=width, margin=dict(l=left, r=width - left - w*scale))
-    return fig.update_layout(height=fig.layout.margin.t + h*scale + 8)
+    yaxis = dict(range=[h - .5, -.5], showgrid=False, ticks='', ticklabelstandoff=4, automargin=False, ticktext=rows or [],
+                 tickvals=np.arange(len(rows or []))*(images.shape[-2] + 1) + (images.shape[-2] - 1)/2)
+    left, title = 12 + 7*max((len(o) for o in rows or ()), default=0), _title(title, n_queries)
+    top, width = _top(title), max(left + w*scale + 8, 8*len(title) + 40)
+    return _figure([go.Image(source=_uri(sheet), hoverinfo='skip'), mouse], title, dict(l=left, r=width - left - w*scale), width=width,
+                   height=top + h*scale + 8, xaxis=dict(range=[-.5, w - .5], visible=False), yaxis=yaxis)
 
 def image_sheet(
     images,  # (n,c,h,w), float in [0,1] or bytes; c 1 or 3
@@ -216,7 +219,7 @@ def task_sheet(
     fig.update_xaxes(visible=True, side='top', showgrid=False, ticks='', tickvals=middles, ticktext=['support', 'query'])
     return fig.update_layout(margin_t=fig.layout.margin.t + 20, height=fig.layout.height + 20)
 
-# %% ../nbs/02_viz.ipynb #a0fb4211
+# %% ../nbs/02_viz.ipynb #ae158d30
 QUANTITIES = dict(  # key in a record -> title of its axis with the unit, format of its ticks
     n_queries=('queries (images sent)', '~s'), q=('queries per image', ''), step=('step', ''), epoch=('epoch', ''),
     seconds=('time (s)', ''), loss=('loss (nats)', ''), kl=('divergence (nats)', ''), grad_norm=('norm of the gradient', ''),
@@ -228,7 +231,7 @@ def _axis(keys, log=False):
     "Axis for the quantities `keys`: their titles, and their format if they share one"
     titles, formats = zip(*(QUANTITIES.get(k, (k, '')) for k in keys))
     short = min(titles, key=len)
-    return dict(title_text=short if all(t.endswith(short) for t in titles) else ' / '.join(titles), type='log' if log else 'linear',
+    return dict(title=dict(text=short if all(t.endswith(short) for t in titles) else ' / '.join(titles)), type='log' if log else 'linear',
                 tickformat=formats[0] if len(set(formats)) == 1 else '', hoverformat={'~s': ',', '.0%': '.1%'}.get(formats[0], '.4~g'))
 
 def _curve(records, x, y, name, **style):
@@ -244,40 +247,42 @@ def curves(
     by=None,  # key whose every value gets a line and a colour of its own; keys are then told apart by dashes
     title='',
     log='',  # logarithmic axes: 'x', 'y' or 'xy'
+    **layout,  # width and height in pixels, and whatever else `go.Layout` takes
 ):  # Figure; accuracies are fractions, shown in percent
     "Lines through `records`"
     keys, groups = [y] if isinstance(y, str) else list(y), list(dict.fromkeys(r.get(by) for r in records))
-    fig = go.Figure()
+    traces = []
     for (i, g), (j, k) in product(enumerate(groups), enumerate(keys)):
         parts = ([g if isinstance(g, str) else f'{by} {g}'] if by else []) + ([k] if len(keys) > 1 or not by else [])
         style = dict(color=COLOURS[(i if by else j) % len(COLOURS)], dash=DASHES[j % len(DASHES) if by else 0])
-        fig.add_trace(_curve([r for r in records if r.get(by) == g], x, k, ', '.join(parts), line=style))
-    fig.update_xaxes(_axis([x], 'x' in log)).update_yaxes(_axis(keys, 'y' in log))
-    return _styled(fig, title, width=640, height=max(340, 120 + 20*len(fig.data)), showlegend=len(fig.data) > 1)
+        traces.append(_curve([r for r in records if r.get(by) == g], x, k, ', '.join(parts), line=style))
+    usual = dict(width=640, height=max(340, 120 + 20*len(traces)), showlegend=len(traces) > 1)
+    return _figure(traces, title, **usual | layout, xaxis=_axis([x], 'x' in log), yaxis=_axis(keys, 'y' in log))
 
-# %% ../nbs/02_viz.ipynb #e4d9495f
+# %% ../nbs/02_viz.ipynb #dcf36253
 def points(
     rows,  # list of dicts; one that lacks a key is left out
     x,  # key of a parameter: numbers or words
     y,  # key of a result
     by=None,  # key of another parameter, every value of which gets a colour
     title='',
+    **layout,  # width and height in pixels, and whatever else `go.Layout` takes
 ):  # Figure
     "Results of single runs against a parameter"
     known = [r for r in rows if r.get(x) is not None and r.get(y) is not None]
     words = any(isinstance(r[x], (bool, str)) for r in known)
-    fig = go.Figure()
+    traces = []
     for i, value in enumerate(dict.fromkeys(r.get(by) for r in known)):
         own = [r for r in known if r.get(by) == value]
         spans = dict(array=[r.get(f'{y}_ci95', 0) for r in own], width=4, thickness=1)
-        fig.add_trace(go.Scatter(
+        traces.append(go.Scatter(
             x=[str(r[x]) if words else r[x] for r in own], y=[r[y] for r in own], error_y=spans,
             name=f'{by} {value}', mode='markers', marker=dict(size=8, symbol=i, color=COLOURS[i % len(COLOURS)]),
             text=[r.get('run', '') for r in own], hovertemplate=f'%{{text}}<br>{x} %{{x}}<br>{y} %{{y}}<extra></extra>'))
-    fig.update_xaxes(_axis([x]) | dict(type='category' if words else 'linear')).update_yaxes(_axis([y]))
-    return _styled(fig, title, width=560, height=320, showlegend=by is not None)
+    usual = dict(width=560, height=320, showlegend=by is not None)
+    return _figure(traces, title, **usual | layout, xaxis=_axis([x]) | dict(type='category' if words else 'linear'), yaxis=_axis([y]))
 
-# %% ../nbs/02_viz.ipynb #bacbee26
+# %% ../nbs/02_viz.ipynb #1cf9a502
 def cosines(
     q,  # queries per image
     measured,  # dict family of directions -> cosine to the true gradient for each q
@@ -287,13 +292,12 @@ def cosines(
     "Quality of estimated gradients against their price: measured points, theory dashed"
     families = list(dict.fromkeys([*measured, *theory]))
     style = {f: dict(legendgroup=f, marker_color=COLOURS[i % len(COLOURS)]) for i, f in enumerate(families)}
-    fig = go.Figure([go.Scatter(x=q, y=v, name=f'{f}, theory', mode='lines', line_dash='dash', **style[f]) for f, v in theory.items()])
-    fig.add_traces([go.Scatter(x=q, y=v, name=f, mode='markers', marker_size=9, marker_symbol=families.index(f), **style[f])
-                    for f, v in measured.items()])
-    fig.update_xaxes(_axis(['q'], log=True), tickvals=q).update_yaxes(_axis(['cosine']), rangemode='tozero')
-    return _styled(fig, title, width=640, height=340, showlegend=True)
+    lines = [go.Scatter(x=q, y=v, name=f'{f}, theory', mode='lines', line_dash='dash', **style[f]) for f, v in theory.items()]
+    marks = [go.Scatter(x=q, y=v, name=f, mode='markers', marker_size=9, marker_symbol=families.index(f), **style[f]) for f, v in measured.items()]
+    return _figure(lines + marks, title, width=640, height=340, showlegend=True, xaxis=_axis(['q'], log=True) | dict(tickvals=q),
+                   yaxis=_axis(['cosine']) | dict(rangemode='tozero'))
 
-# %% ../nbs/02_viz.ipynb #84b23065
+# %% ../nbs/02_viz.ipynb #29d9f54e
 def _rgba(colour, alpha): return f'rgba({",".join(str(int(colour[i:i+2], 16)) for i in (1, 3, 5))},{alpha})'
 
 def _array(x): return np.asarray(torch.as_tensor(x).detach().cpu())
@@ -349,9 +353,9 @@ def regions(
     fig.add_traces([_key(name, COLOURS[k % len(COLOURS)]) for k, name in enumerate(names)])
     fig.update_xaxes(title_text=axes[0], showgrid=False).update_yaxes(showgrid=False).update_yaxes(title_text=axes[1], col=1)
     fig.update_annotations(font_size=12)
-    return _styled(fig, title, n_queries, width=200 + 260*len(panels), height=380, margin_t=64)
+    return _figure(fig.data, _title(title, n_queries), dict(t=64), width=200 + 260*len(panels), height=380, **fig.to_plotly_json()['layout'])
 
-# %% ../nbs/02_viz.ipynb #fb3c1182
+# %% ../nbs/02_viz.ipynb #f53938f7
 def _setting(row):
     "What has to be equal for two results to be compared"
     return f"{row['way']}-way {row['shot']}-shot<br>{row['classifier']}" + {True: '<br>transductive', False: '<br>inductive'}.get(row.get('transductive'), '')
@@ -366,21 +370,20 @@ def accuracies(
 ):  # Figure
     "Accuracies with 95% intervals, side by side where they can be compared; chance is dashed"
     settings = {_setting(r): r['way'] for r in rows}
-    fig = go.Figure()
+    traces = []
     for i, m in enumerate(dict.fromkeys(r['method'] for r in rows)):
         own = [r for r in rows if r['method'] == m]
-        fig.add_trace(go.Scatter(
+        traces.append(go.Scatter(
             x=[_setting(r) for r in own], y=[r['mean'] for r in own], error_y=dict(array=[r['ci95'] for r in own], width=5), name=m,
             mode='markers', marker=dict(size=7, symbol=i, color=COLOURS[i % len(COLOURS)]), offsetgroup=m,
             text=[_result(r) for r in own], hovertemplate='%{text}<extra></extra>'))
-    for i, way in enumerate(settings.values()):
-        fig.add_shape(type='line', x0=i - .5, x1=i + .5, y0=100/way, y1=100/way, name='chance', showlegend=not i,
-                      line=dict(color=INK, dash='dash', width=1.5))
-    fig.update_xaxes(categoryarray=list(settings), showgrid=False, range=[-.5, len(settings) - .5])
-    fig.update_yaxes(title_text=f"accuracy on {', '.join(dict.fromkeys(r['split'] for r in rows))} (%)")
-    return _styled(fig, title, width=300 + 110*len(settings), height=360, showlegend=True, scattermode='group', scattergap=.5)
+    chance = [dict(type='line', x0=i - .5, x1=i + .5, y0=100/way, y1=100/way, name='chance', showlegend=not i, line=dict(color=INK, dash='dash', width=1.5))
+              for i, way in enumerate(settings.values())]
+    return _figure(traces, title, width=300 + 110*len(settings), height=360, showlegend=True, scattermode='group', scattergap=.5, shapes=chance,
+                   xaxis=dict(categoryarray=list(settings), showgrid=False, range=[-.5, len(settings) - .5]),
+                   yaxis=dict(title=dict(text=f"accuracy on {', '.join(dict.fromkeys(r['split'] for r in rows))} (%)")))
 
-# %% ../nbs/02_viz.ipynb #84939612
+# %% ../nbs/02_viz.ipynb #6488cd65
 def gauge(
     n_queries,  # spent
     budget=math.inf,  # of as many
@@ -389,28 +392,29 @@ def gauge(
     "A bar with the part of the budget of queries that is spent"
     known = budget < math.inf
     words = f'{n_queries:,} of {budget:,} queries' if known else f'{n_queries:,} queries, no limit'
-    fig = go.Figure(go.Bar(x=[n_queries], y=[''], width=1, orientation='h', marker_color=COLOURS[3 if known and n_queries > .9*budget else 0],
-                           hovertemplate=f'{words}<extra></extra>'))
-    fig.update_xaxes(range=[0, budget if known else max(1, n_queries)], tickformat='~s').update_yaxes(showticklabels=False)
-    for update in fig.update_xaxes, fig.update_yaxes: update(ticks='', showgrid=False, mirror=True, showline=True)
-    return _styled(fig, f'{title}: {words}' if title else words, width=480, height=90, margin=dict(l=12, r=24))
+    bar = go.Bar(x=[n_queries], y=[''], width=1, orientation='h', marker_color=COLOURS[3 if known and n_queries > .9*budget else 0],
+                 hovertemplate=f'{words}<extra></extra>')
+    frame = dict(ticks='', showgrid=False, mirror=True, showline=True)
+    return _figure([bar], f'{title}: {words}' if title else words, dict(l=12, r=24), width=480, height=90, yaxis=dict(showticklabels=False) | frame,
+                   xaxis=dict(range=[0, budget if known else max(1, n_queries)], tickformat='~s') | frame)
 
-# %% ../nbs/02_viz.ipynb #526c69f4
+# %% ../nbs/02_viz.ipynb #ad5610e2
 def answers(
     probs,  # dict who answered -> its probabilities (way,)
     classes,  # names of the way classes
     title='',
     n_queries=None,  # queries that this took
+    **layout,  # width and height in pixels, and whatever else `go.Layout` takes
 ):  # Figure
     "What was answered about one image, a bar for each class"
     names = [str(o) for o in classes]
-    fig = go.Figure([go.Bar(x=_array(p), y=names, name=who, orientation='h', marker_color=COLOURS[i % len(COLOURS)],
-                            hovertemplate=f'{who}: %{{y}} %{{x:.3f}}<extra></extra>') for i, (who, p) in enumerate(probs.items())])
-    fig.update_xaxes(title_text='probability', range=[0, 1]).update_yaxes(autorange='reversed', showgrid=False, type='category')
-    layout = dict(width=420, height=110 + 24*len(names), showlegend=len(probs) > 1, margin_l=20 + 8*max(map(len, names)))
-    return _styled(fig, title, n_queries).update_layout(layout)
+    bars = [go.Bar(x=_array(p), y=names, name=who, orientation='h', marker_color=COLOURS[i % len(COLOURS)],
+                   hovertemplate=f'{who}: %{{y}} %{{x:.3f}}<extra></extra>') for i, (who, p) in enumerate(probs.items())]
+    usual = dict(width=420, height=110 + 24*len(names), showlegend=len(probs) > 1)
+    return _figure(bars, _title(title, n_queries), dict(l=20 + 8*max(map(len, names))), **usual | layout,
+                   xaxis=dict(title=dict(text='probability'), range=[0, 1]), yaxis=dict(autorange='reversed', showgrid=False, type='category'))
 
-# %% ../nbs/02_viz.ipynb #6d9a33f3
+# %% ../nbs/02_viz.ipynb #56d61126
 def memory_sheet(
     images,  # (n,c,h,w), float in [0,1] or bytes, the newest last
     labels,  # (n,) into `classes`
@@ -421,12 +425,12 @@ def memory_sheet(
     n_queries=None,  # queries that the images took
 ):  # Figure
     "The newest images of each class that has any, and how many it has"
-    rows = {k: own for k in range(len(classes)) if len(own := (labels == k).nonzero()[:, 0].tolist())}
+    rows = {k: own for k in range(len(classes)) if (own := (labels == k).nonzero()[:, 0].tolist())}
     shown = [(r, c, i, f'{classes[k]}, image {i}') for r, (k, own) in enumerate(rows.items()) for c, i in enumerate(own[:-most-1:-1])]
     names = [f'{classes[k]} ({len(own):,})' for k, own in rows.items()]
     return _pictures(images[[i for *_, i, _ in shown]], [o[:2] for o in shown], [o[3] for o in shown], names, scale, title, n_queries)
 
-# %% ../nbs/02_viz.ipynb #1f503716
+# %% ../nbs/02_viz.ipynb #824066b1
 def _listed(trace, layout):
     "Whether a trace is in the legend of its figure"
     return 'name' in trace and trace.get('showlegend', trace['type'] != 'heatmap') and layout.get('showlegend', True)
@@ -435,7 +439,7 @@ def _room(layout, traces):
     "Pixels around the plot of a figure, with what plotly adds for axis titles and legends"
     axes = [v for k, v in layout.items() if k.startswith('xaxis') and v.get('visible', True)]
     below = 46 if any(v.get('title', {}).get('text') for v in axes) else 26 if axes else 0
-    names = [t.get('name', '') for t in traces if _listed(t, layout)]
+    names = [t['name'] for t in traces if _listed(t, layout)]
     beside = 60 + 7*max(map(len, names)) if names else 0
     m = layout.get('margin', {})
     return m.get('l', 0), max(m.get('r', 0), beside), m.get('t', 0), max(m.get('b', 0), below)
@@ -447,14 +451,14 @@ def _place(fig, name, left, top, size, first):
     l, r, t, b = _room(layout, traces)
     x = lambda f: (left + l + f*(layout['width'] - l - r))/size[0]
     y = lambda f: 1 - (top + t + (1 - f)*(layout['height'] - t - b))/size[1]
-    axis = lambda ref: ref if ref in ('paper', 'free') else ref[0] + str(int(ref[1:] or 1) + first)
+    axis = lambda ref: ref[0] + str(int(ref[1:] or 1) + first)
     out = dict(annotations=[dict(text=layout.get('title', {}).get('text', ''), x=(left + 8)/size[0], y=1 - (top + 20)/size[1], xref='paper', yref='paper',
                                  xanchor='left', yanchor='middle', showarrow=False, font_size=14)])
     for k in {'xaxis', 'yaxis', *layout}:
         if k[1:5] != 'axis': continue
         old = layout.get(k, {})
         new = old | dict(automargin=False, domain=[(x if k[0] == 'x' else y)(f) for f in old.get('domain', (0, 1))])
-        new |= {o: axis(old[o]) for o in ('matches', 'scaleanchor') if o in old} | dict(anchor=axis(old.get('anchor', 'y' if k[0] == 'x' else 'x')))
+        new |= dict(anchor=axis(old.get('anchor', 'y' if k[0] == 'x' else 'x'))) | ({'matches': axis(old['matches'])} if 'matches' in old else {})
         out[f'{k[0]}axis{int(k[5:] or 1) + first}'] = new
     out['annotations'] += [o | dict(x=x(o['x']), y=y(o['y'])) for o in layout.get('annotations', ())]
     legend = f'legend{first + 1}'
@@ -480,7 +484,7 @@ def board(
         top += height
     return go.Figure(traces, layout | dict(template=STYLE, width=size[0], height=size[1], margin=dict(l=0, r=0, t=0, b=0), showlegend=True))
 
-# %% ../nbs/02_viz.ipynb #4bcb5897
+# %% ../nbs/02_viz.ipynb #3fd18ad0
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
@@ -498,7 +502,7 @@ figure img {{ image-rendering: pixelated; max-width: 100% }}
 </body></html>
 """
 
-def _figure(thing, key):
+def _embedded(thing, key):
     "HTML of a Figure, which fills the page unless it is a sheet of images, or of a PIL image"
     if isinstance(thing, Image.Image): return f'<img src="{_uri(thing)}" alt="">'
     if not isinstance(thing, go.Figure): raise TypeError(f'expected a plotly Figure or a PIL image, got {type(thing).__name__}')
@@ -507,7 +511,7 @@ def _figure(thing, key):
 
 def _section(heading, text, things, key):
     paragraphs = ''.join(f'<p>{html.escape(o)}</p>' for o in text.split('\n\n') if o.strip())
-    figures = ''.join(f'<figure>{_figure(o, f"figure-{key}-{i}")}</figure>' for i, o in enumerate(things))
+    figures = ''.join(f'<figure>{_embedded(o, f"figure-{key}-{i}")}</figure>' for i, o in enumerate(things))
     return f'<section><h2>{html.escape(heading)}</h2>{paragraphs}{figures}</section>'
 
 def html_report(

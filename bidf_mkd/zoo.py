@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Spec', 'scenario', 'hold_out', 'fit', 'classify', 'pretrain', 'Zoo']
 
-# %% ../nbs/09_zoo.ipynb #9f650a5c
+# %% ../nbs/09_zoo.ipynb #925cb31a
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,15 +16,15 @@ from torch.nn import functional as F
 from filelock import FileLock
 from .api import Api
 from .data import Domain, as_float
-from .models import ARCHITECTURES, calibrate, check_same, load_tensors, save_tensors, seeded
+from .models import ARCHITECTURES, architecture, calibrate, check_same, fused, load_tensors, save_tensors, seeded
 
-# %% ../nbs/09_zoo.ipynb #d460d392
+# %% ../nbs/09_zoo.ipynb #7ecbb253
 @dataclass(frozen=True)
 class Spec:
     "An API to be trained"
     dataset: str             # the name of its domain
     classes: tuple[str, ...] # what it tells apart
-    arch: str                # a name in `ARCHITECTURES`
+    arch: str                # see `architecture`
     shape: tuple[int, ...]   # (c,h,w) of its images
     seed: int                # of its first weights and batches
 
@@ -50,7 +50,7 @@ def scenario(
         specs.append(Spec(d.name, tuple(deck.pop() for _ in range(way)), archs[i//len(domains) % len(archs)], d.shape, seed*1000 + i))
     return specs
 
-# %% ../nbs/09_zoo.ipynb #66619c81
+# %% ../nbs/09_zoo.ipynb #47dda8e9
 def hold_out(y:torch.Tensor, share:float=.2)->torch.Tensor:
     "A mask (n,) of the last images of each class, to measure a classifier on"
     mask = torch.zeros(len(y), dtype=torch.bool)
@@ -72,25 +72,25 @@ def fit(
     opt = torch.optim.AdamW(model.parameters(), lr, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps)
     model.train()
-    for _ in range(steps):
-        rows = torch.randint(len(x), (batch,), generator=g)
-        F.cross_entropy(model(as_float(x[rows]).to(device)), y[rows].to(device)).backward()
-        opt.step(); opt.zero_grad(); schedule.step()
+    with fused(model):
+        for _ in range(steps):
+            rows = torch.randint(len(x), (batch,), generator=g)
+            F.cross_entropy(model(as_float(x[rows]).to(device)), y[rows].to(device)).backward()
+            opt.step(); opt.zero_grad(); schedule.step()
     return calibrate(model, as_float(x[torch.randperm(len(x), generator=g)[:512]]).to(device))
 
 def classify(
     model:nn.Module,
-    batch:int=500 # images at a time
-)->Callable:      # images (n,c,h,w) in [0,1] -> probabilities (n,way)
+    batch:int|None=None # images at a time; 64 on a CPU, where more do not fit its caches, else 2,000
+)->Callable:            # images (n,c,h,w) in [0,1] -> probabilities (n,way)
     "A classifier as a function from images to probabilities: what stands behind an API"
     model, device = model.eval().to(memory_format=torch.channels_last), next(model.parameters()).device
+    batch = batch or (64 if device.type == 'cpu' else 2000)
     @torch.inference_mode()
-    def probabilities(x):
-        parts = [model(o.to(device).contiguous(memory_format=torch.channels_last)).softmax(1) for o in x.split(batch)]
-        return torch.cat(parts).to(x.device)
+    def probabilities(x): return torch.cat([model(o.to(device)).softmax(1) for o in x.split(batch)]).to(x.device)
     return probabilities
 
-# %% ../nbs/09_zoo.ipynb #19a0f818
+# %% ../nbs/09_zoo.ipynb #dcfdac87
 def pretrain(
     spec:Spec,
     x:torch.Tensor, y:torch.Tensor, names:Sequence[str], # a split: images uint8 (n,c,h,w), labels (n,), class names
@@ -104,11 +104,11 @@ def pretrain(
     if (few := y.bincount(minlength=len(spec.classes))).min() < 2:
         raise ValueError(f'class {spec.classes[few.argmin()]} of {spec.dataset} has {few.min()} images; an API needs 2, to learn and to be measured')
     test = hold_out(y)
-    model = seeded(spec.seed, ARCHITECTURES[spec.arch], len(spec.classes), *spec.shape[:2]).to(device)
+    model = seeded(spec.seed, architecture(spec.arch), len(spec.classes), *spec.shape[:2]).to(device)
     fit(model, x[~test], y[~test], steps, seed=spec.seed)
     return model, (classify(model)(as_float(x[test])).argmax(1) == y[test]).float().mean().item()
 
-# %% ../nbs/09_zoo.ipynb #836c33e3
+# %% ../nbs/09_zoo.ipynb #00bf65f1
 class Zoo:
     "A folder of trained classifiers"
     def __init__(self, path:str|Path): self.path = Path(path)
@@ -139,7 +139,7 @@ class Zoo:
     def model(self, i:int)->nn.Module:
         "Classifier `i` itself: for measuring, never for learning from it"
         tensors, card = load_tensors(self.file(i), 'model')
-        model = ARCHITECTURES[card['arch']](len(card['classes']), *card['shape'][:2])
+        model = architecture(card['arch'])(len(card['classes']), *card['shape'][:2])
         model.load_state_dict(tensors)
         return model.eval()
 

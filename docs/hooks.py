@@ -3,7 +3,7 @@ import html, logging, re
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import notebooks, reference
+import notebooks, reference, results
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
@@ -27,6 +27,9 @@ def on_files(files, config):
 def made(config):
     "What is not in docs/"
     for name in 'README', 'CONTRIBUTING', 'CHANGELOG': yield File(f'{name}.md', ROOT, config.site_dir, False, dest_uri=f'{name.lower()}.html')
+    measured = File.generated(config, 'docs/results.md', content=results.as_markdown())
+    measured.dest_uri = 'results.html'
+    yield measured
     for path in (ROOT/'bidf_mkd').glob('[!_]*.py'): yield File.generated(config, f'reference/{path.stem}.md', content=reference.as_markdown(path))
     for path in (ROOT/'nbs').rglob('*.ipynb'):
         uri = path.relative_to(ROOT).as_posix()

@@ -3,7 +3,6 @@ import base64, html, json, re
 from pathlib import Path
 
 PICTURES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp'}   # and how their files end
-WIDGET = 'application/vnd.jupyter.widget-view+json'
 
 def fenced(text, attributes):
     "A block of code, whatever it holds"
@@ -27,7 +26,7 @@ def shown(output, name):
     plain = data.get('text/plain', '')
     for mime in PICTURES:
         if mime in data: return picture(mime, data[mime], plain, name)
-    if WIDGET in output.get('data', {}): return '' if '%|' in plain else '*A widget: it lives in the notebook.*', {}   # of a progress bar nothing
+    if '%|' in plain: return '', {}  # a progress bar
     if 'text/html' in data:
         own = re.sub(r'<style.*?</style>|(?<=<table)[^>]*', '', data['text/html'], flags=re.S)  # tables look like all tables of the site
         return f'<div class="output">\n{own}\n</div>', {}

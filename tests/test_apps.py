@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from bidf_mkd.api import Api
-from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TrainingMonitor, as_bytes
-from bidf_mkd.data import as_float
+from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TrainingMonitor
+from bidf_mkd.data import as_bytes, as_float
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.procedural import procedural

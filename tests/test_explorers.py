@@ -4,7 +4,7 @@ import re
 import nbformat
 import pytest
 
-from browser import KERNEL, Explorer, errors, in_kernel, open_notebook, run_all, visit
+from browser import Explorer, errors, in_kernel, open_notebook, run_all, visit
 from project import NBS, read
 
 pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
@@ -82,8 +82,7 @@ def test_recovery(explorer, opened):
     newest = e.titles()[0]
     e.press('look back', 'ArrowLeft')
     e.wait_for_title(f'^Step (?!{re.escape(newest[5:])})')
-    e.click_in('images', .75, .5)
-    e.wait_for_title('^Image 3, to be b')
+    e.click_in('images', .75, .5, '^Image 3, to be b')
     e.click('Keep')
     e.wait_for('kept step')
     assert in_kernel(opened, '(len(recovery.memory), recovery.api.n_queries)') == (6, spent), 'looking costs nothing'
@@ -98,7 +97,7 @@ def test_boundary(explorer, opened):
     e.wait_for_gauge(441)
     assert in_kernel(opened, 'boundary.api.n_queries') == 441
     e.press('lam', 'ArrowRight')
-    opened.wait_for_function(f'async () => (await ({KERNEL})("boundary.values[\'lam\'] > 1")) === "True"')
+    while in_kernel(opened, "boundary.values['lam']") <= 1: opened.wait_for_timeout(100)
     e.click('Run')
     e.wait_for('done: step 20')
     e.wait_for_title('Query images')
@@ -106,10 +105,8 @@ def test_boundary(explorer, opened):
     e.wait_for_gauge(spent)
     assert e.points('apart') == 21
     assert e.plot("plot.data.filter(t => t.name === 'boundary query').length") == 3
-    e.click_in('images', .05, .5)
-    e.wait_for_title('^boundary query 0')
-    e.click_in('plane', .93, .07)
-    e.wait_for_title(r'^-?\d+\.\d, -?\d+\.\d')
+    e.click_in('images', .05, .5, '^boundary query 0')
+    e.click_in('plane', .93, .07, r'^-?\d+\.\d, -?\d+\.\d')
     assert in_kernel(opened, 'boundary.api.n_queries') == spent, 'all that was known'
     assert e.plot("plot.data.filter(t => t.meta === 'answers').map(t => t.name).join()") == 'API,student'
 

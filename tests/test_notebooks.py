@@ -10,7 +10,7 @@ from nbdev.test import nb_test_cells
 from bidf_mkd.lab import VIEW
 from project import EXPORTING, NOTEBOOKS, ROOT, code_cells, copy_project, directives, environment, nbdev, read, relative
 
-SECONDS, KILOBYTES = 180, 700
+SECONDS, KILOBYTES = 600, 700   # a guard against hanging: two cores need a third of it at most
 
 each_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: relative(p).as_posix())
 
