@@ -19,12 +19,13 @@ from bidf_mkd.api import Api
 from bidf_mkd.apps import RecoveryExplorer
 from bidf_mkd.data import as_float, draw
 from bidf_mkd.estimator import FAMILIES
-from bidf_mkd.models import conv4, seeded
+from bidf_mkd.models import conv4, keep_memory, seeded
 from bidf_mkd.procedural import procedural
 from bidf_mkd.recovery import recover, screen
 from bidf_mkd.zoo import classify, fit
 
 torch.set_num_threads(1)
+keep_memory()
 classes = list('RЖΣ8ω')
 model = fit(seeded(0, conv4, 5), torch.cat([draw(c, 60) for c in classes]), torch.arange(5).repeat_interleave(60), steps=60)
 def black_box(): return Api(classify(model), classes, (3, 32, 32))
@@ -53,7 +54,7 @@ def seconds(f, *args):
     return time.perf_counter() - begun, n, (r['loss'] if isinstance(r, dict) else r.loss.mean().item())
 
 rows = []
-for q, steps in (4, 400), (16, 60):
+for q, steps in (4, 400), (16, 200):
     bare(q, 10), shown(q, 10)
     for _ in range(REPEATS):
         (alone, n, loss), (live, m, again) = seconds(bare, q, steps), seconds(shown, q, steps)
@@ -79,6 +80,6 @@ def main():
         own = [r for r in rows if r['q'] == q]
         print('q={q:3}, {images} images, {steps} steps, {n_queries:,} queries'.format(**own[0]), end=': ')
         print('bare {:.2f} s, shown {:.2f} s, {:.3f} times (medians)'.format(*(median(r[k] for r in own) for k in ('bare_seconds', 'seconds', 'ratio'))))
-    write('live', ['glyphs'], rows)
+    write('live', rows)
 
 if __name__ == '__main__': main()

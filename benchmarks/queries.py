@@ -94,17 +94,22 @@ def table(rows):
         cells += [f"{sum(r['queries_to_0.1'] is not None for r in mine)} of {len(mine)}"]
         print(line(name, method, *cells))
 
+ESTIMATOR = dict(q=100, mu=.005, directions='sphere', steps=200) # the paper's
+
+def papers_method(cfg, apis):
+    """What a budget like ours leaves of the paper's method: without drawn images each set gets about a dozen of its steps, on half of the APIs;
+    replay as long as ours is taught in all"""
+    return replace(cfg, procedural=0, joint_steps=0, images=6, query=5, visits=max(1, apis//2), replay_steps=60, patience=20, final_steps=100, enough=0.,
+                   **ESTIMATOR)
+
 def learned(name, budget, apis, episodes, folder, seed=0):
     "Rows of meta-test accuracy after one budget; gains are paired with the paper's method, on the same tasks"
     d, plan = domain(name), plan_for(name, seed, budget, apis)
     zoo, (x, y, names) = Zoo(folder/f'{name}_learned'), d.load('meta_test')
     list(zoo.build(scenario('ss', [d], apis, seed=seed), {d.name: d.load('meta_train')}, plan.api_steps))
     ours = replace(plan.cfg, joint_steps=min(plan.cfg.joint_steps, 1000))
-    estimator = dict(q=100, mu=.005, directions='sphere', steps=200)
-    # without drawn images each set gets about a dozen of its steps from this budget, on half of the APIs; replay as long as ours is taught in all
-    bare = replace(ours, procedural=0, joint_steps=0, images=6, query=5, visits=apis//2, replay_steps=60, patience=20, final_steps=100, enough=0., **estimator)
-    methods = {"paper's method": (bare, None), 'drawn images alone': (ours, 'support'), # it ends where the first recovery would begin
-               "ours, the paper's estimator": (replace(ours, **estimator), None), 'ours': (ours, None)}
+    methods = {"paper's method": (papers_method(ours, apis), None), 'drawn images alone': (ours, 'support'), # it ends where the first recovery would begin
+               "ours, the paper's estimator": (replace(ours, **ESTIMATOR), None), 'ours': (ours, None)}
     models, spent = {'random init': seeded(seed, conv4, 5, *d.shape[:2])}, {'random init': 0}
     for method, (cfg, end) in methods.items():
         models[method], black_boxes = seeded(seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(apis)]
@@ -123,11 +128,12 @@ def learned(name, budget, apis, episodes, folder, seed=0):
               f'{spent[method]:9,} queries', flush=True)
         yield row
 
-def write(name, data, rows):
-    "Rows into results/NAME.json, in place of those of the same data sets"
-    path = HERE/'results'/f'{name}.json'
+def write(name, rows, by=('dataset',)):
+    "Rows into results/NAME.json, in place of those that are equal in `by`"
+    path, key = HERE/'results'/f'{name}.json', lambda r: [r[k] for k in by]
     path.parent.mkdir(exist_ok=True)
-    others = [r for r in json.loads(path.read_text())['rows'] if r['dataset'] not in data] if path.exists() else []
+    new = [key(r) for r in rows]
+    others = [r for r in json.loads(path.read_text())['rows'] if key(r) not in new] if path.exists() else []
     hardware = f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores'
     path.write_text(json.dumps(dict(rows=others + rows, versions=versions(), hardware=hardware), indent=1))
 
@@ -145,6 +151,6 @@ def main():
     table(rows)
     print(f'\nMeta-test accuracy at a budget of {args.budget:,} queries; differences to the paper\'s method')
     accuracy = [r for name in args.data for r in learned(name, args.budget, args.learn_from, args.episodes, args.folder)]
-    write('queries', args.data, rows + accuracy)
+    write('queries', rows + accuracy)
 
 if __name__ == '__main__': main()

@@ -89,6 +89,6 @@ def main():
     rows = [r for name in args.data for r in measure(name, args.apis, args.seeds, args.folder)]
     table(rows)
     print('\nMeta-test accuracy; differences to full probabilities')
-    write('reveals', args.data, rows + [r for name in args.data if name in LEARNED for r in learned(name, args.episodes, args.folder)])
+    write('reveals', rows + [r for name in args.data if name in LEARNED for r in learned(name, args.episodes, args.folder)])
 
 if __name__ == '__main__': main()

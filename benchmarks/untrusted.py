@@ -73,6 +73,6 @@ def main():
     p.add_argument('--episodes', type=int, default=600, help='meta-test tasks')
     p.add_argument('--folder', type=Path, default=HERE/'work', help='where the APIs are kept')
     args = p.parse_args()
-    write('untrusted', args.data, [r for name in args.data for r in learned(name, args.folder, args.episodes)])
+    write('untrusted', [r for name in args.data for r in learned(name, args.folder, args.episodes)])
 
 if __name__ == '__main__': main()
