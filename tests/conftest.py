@@ -1,9 +1,10 @@
-import os
+import os, signal
 
 import pytest
 
 import browser
 
+signal.signal(signal.SIGINT, signal.default_int_handler)    # what the tests start hears Ctrl-C, also where a shell started them in the background
 if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS', '1')   # workers, and what they start, share the cores
 
 def pytest_runtest_setup(item):
