@@ -636,7 +636,7 @@ class EstimatorLab(Explorer):
     def draw(self):
         self.views['gauge'] = viz.gauge(self.api.n_queries, self.limit)
         self.views['worth'] = viz.points(self.measured, 'q', self.measure, 'directions', 'Worth of a gradient', **SMALL)
-        self.views['loss'] = viz.curves(self.records, 'loss', by='setting', title='Recovery').update_layout(width=560, height=270)
+        self.views['loss'] = viz.curves(self.records, 'loss', by='setting', title='Recovery', width=560, height=270)
         self.views['images'] = viz.film_strip([('drawn images', self.images), *list(self.strip.items())[-6:]], 'What each price brings')
 
     def clear(self):
