@@ -1,7 +1,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 root = Path(__file__).parent
 ini = ConfigParser(delimiters=['='])
@@ -20,9 +20,9 @@ setup(
     license_expression={'apache2': 'Apache-2.0'}[cfg['license']],
     keywords=cfg['keywords'].split(),
     python_requires=f">={cfg['min_python']}",
-    packages=[cfg['lib_name'], *along],
+    packages=[*find_packages(include=[cfg['lib_name'], f"{cfg['lib_name']}.*"]), *along],
     package_dir={name: f"nbs/{name.split('.')[-1]}" for name in along},
-    package_data={name: ['*.ipynb', '*.yaml'] for name in along},
+    package_data={name: ['*.ipynb', '*.yaml', '*.svg'] for name in along},
     install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split()},
     entry_points={'console_scripts': cfg['console_scripts'].split()},

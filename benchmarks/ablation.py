@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accuracy import timed
-from bidf_mkd.cli import plan_for
+from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
 from bidf_mkd.models import conv4, keep_memory, seeded
@@ -18,8 +18,8 @@ from queries import HERE, write
 INSTEAD = {
     'the whole method': {},
     'first order': dict(first_order=True),
-    'no drawn images': dict(procedural=0),
-    'drawn images not retouched': dict(steps=1),
+    'no procedural images': dict(procedural=0),
+    'procedural images not refined': dict(steps=1),
     'no boundary query sets': dict(boundary=False),
     'no replay': dict(replay_steps=0, final_steps=0),
     'no bi-level distillation': dict(distil_steps=0),
@@ -34,7 +34,7 @@ APIS = 4
 SHORT = dict(glyphs=dict(procedural=1000, prototype_steps=0), photos=dict(procedural=1000, images=8, query=5, joint_steps=500, prototype_steps=150))
 
 def short(name, seed):
-    "The plan of the demo on fewer APIs and drawn images, for photographs with fewer steps, too"
+    "The plan of the demo on fewer APIs and procedural images, for photographs with fewer steps, too"
     plan = plan_for(name, seed)
     return replace(plan, apis=APIS, cfg=replace(plan.cfg, **SHORT['glyphs' if name == 'glyphs' else 'photos']))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copy
 
-from bidf_mkd.cli import plan_for
+from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
 from bidf_mkd.models import conv4, keep_memory, seeded
@@ -21,7 +21,7 @@ LITTLE = dict(procedural=1000, images=8, query=5, joint_steps=1000, prototype_st
 def methods(cfg, zoo, n):
     "Settings, the APIs that are asked, and the phase that it ends with"
     best = max(range(n), key=lambda i: zoo.card(i)['accuracy'])
-    return {"paper's method": (papers_method(cfg, n), range(n), ''), 'drawn images alone': (cfg, range(n), 'support'), 'single best API': (cfg, [best], ''),
+    return {"paper's method": (papers_method(cfg, n), range(n), ''), 'procedural images alone': (cfg, range(n), 'support'), 'single best API': (cfg, [best], ''),
             'without meta-learning': (replace(cfg, distil_steps=0, replay_steps=0, prototype_steps=0, final_steps=0), range(n), ''),
             'ours': (cfg, range(n), '')}
 
@@ -46,12 +46,12 @@ def trained(kind, name, folder, seed):
     for method, (cfg, which, end) in methods(plan.cfg, zoo, plan.apis).items():
         model, apis, (path, clock) = first(), [zoo.api(i) for i in which], files(method)
         if method == 'ours' and not path.exists(): # the same until then
-            for mine, drawn in zip((path, clock), files('drawn images alone')): copy(drawn, mine)
+            for mine, theirs in zip((path, clock), files('procedural images alone')): copy(theirs, mine)
         seconds = timed(itertools.takewhile(lambda r: r['kind'] != end, meta_train(model, apis, cfg, path)), clock)
         yield method, model, sum(a.n_queries for a in apis), seconds
 
 def measure(kind, name, folder, episodes, seed=0):
-    "A row for each method, shot and protocol; gains are paired with random first weights, `behind` is how far a method is behind ours"
+    "A row for each method, shot and protocol; gains are paired with random first weights, `ours_minus_method` is paired, too"
     x, y, names = domain(name).load('meta_test')
     tasks = {s: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names) for s in (1, 5)}
     rows, scores = [], {}
@@ -65,7 +65,7 @@ def measure(kind, name, folder, episodes, seed=0):
                       '{n_queries:9,} queries'.format(**rows[-1]), flush=True)
     for r in rows:
         own = r['shot'], (r['classifier'], r['transductive'])
-        for key, a, b in (('gain', r['method'], 'random initialisation'), ('behind', 'ours', r['method'])):
+        for key, a, b in (('gain', r['method'], 'random initialisation'), ('ours_minus_method', 'ours', r['method'])):
             r[key], r[f'{key}_ci95'] = (100*v for v in paired(scores[(a, *own)], scores[(b, *own)]))
     return rows
 
@@ -81,7 +81,7 @@ def main():
         rows = measure(kind, name, args.folder, args.episodes)
         for r in rows:
             if r['method'] != 'ours' and r['classifier'] == 'prototype' and r['transductive']:
-                print('{scenario} {dataset} {shot}-shot: ours less {method:22} {behind:+5.1f} ± {behind_ci95:.1f}'.format(**r))
+                print('{scenario} {dataset} {shot}-shot: ours - {method:22} {ours_minus_method:+5.1f} ± {ours_minus_method_ci95:.1f}'.format(**r))
         write('accuracy', rows, ('scenario', 'dataset'))
 
 if __name__ == '__main__': main()

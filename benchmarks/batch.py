@@ -9,7 +9,7 @@ from statistics import median
 import nbformat, papermill
 
 from bidf_mkd.batch import grid, sweep, workers
-from bidf_mkd.cli import versions
+from bidf_mkd.demo import versions
 
 HERE = Path(__file__).parent
 

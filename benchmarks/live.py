@@ -21,7 +21,7 @@ from bidf_mkd.data import as_float, draw
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.models import conv4, keep_memory, seeded
 from bidf_mkd.procedural import procedural
-from bidf_mkd.recovery import recover, screen
+from bidf_mkd.recovery import recover, select_starts
 from bidf_mkd.zoo import classify, fit
 
 torch.set_num_threads(1)
@@ -38,12 +38,12 @@ labels, pool = torch.arange(5).repeat_interleave(6), as_float(procedural(250))
 def bare(q, steps):
     api = black_box()
     start = screen(pool, api(pool), labels)
-    for r in recover(api, labels, steps=steps, q=q, mu=.5, directions=FAMILIES['waves8'], start=start, enough=0.): pass
+    for r in recover(api, labels, steps=steps, q=q, mu=.5, directions=FAMILIES['dct8'], start=start, stop_loss=0.): pass
     return r, api.n_queries
 
 def shown(q, steps):
     explorer.pool, begun = None, explorer.api.n_queries
-    for k, v in dict(images=6, q=q, steps=steps, enough=0., budget=10**6).items(): explorer.settings[k].value = v
+    for k, v in dict(images=6, q=q, steps=steps, stop_loss=0., budget=10**6).items(): explorer.settings[k].value = v
     explorer.run()
     explorer.wait()
     return explorer.history[-1], explorer.api.n_queries - begun

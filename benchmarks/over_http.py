@@ -1,4 +1,4 @@
-"""What HTTP costs: images a second on loopback with a light model. Batches against single images, binary tensors against JSON, ours against a bare
+"""What HTTP costs: images per second on loopback with a light model. Batches against single images, binary tensors against JSON, ours against a bare
 starlette app that is asked by a bare httpx client (both are in this file).
 
 python benchmarks/over_http.py [--repeats 3] prints a table and writes results/http.json."""
@@ -13,8 +13,9 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bidf_mkd.api import Api, HttpApi
-from bidf_mkd.cli import versions
+from bidf_mkd.api import Api
+from bidf_mkd.http_api import HttpApi
+from bidf_mkd.demo import versions
 from bidf_mkd.serve import app, listen, server
 
 HERE, SHAPE, WAY = Path(__file__).parent, (3, 32, 32), 5

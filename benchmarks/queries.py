@@ -10,36 +10,36 @@ from statistics import median
 import torch
 from torch.nn import functional as F
 
-from bidf_mkd.cli import plan_for, versions
+from bidf_mkd.demo import plan_for, versions
 from bidf_mkd.data import Episodes, as_float, domain
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.evaluation import evaluate_all, paired
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.procedural import procedural
-from bidf_mkd.recovery import recover, screen
+from bidf_mkd.recovery import recover, select_starts
 from bidf_mkd.training import meta_train
 from bidf_mkd.zoo import Zoo, scenario
 
 HERE = Path(__file__).parent
 LOSSES = .5, .1
 IMAGES = 6      # a class
-POOL = 250      # drawn images screened first
+POOL = 250      # procedural images to select from
 JUDGE = dict(cifar_fs=200, glyphs=60)   # training steps of the independent classifier
 
 def from_nothing(api, labels, seed, flip, **settings):
     "A generator trained from nothing; yields queries and record"
     for r in recover(api, labels, ngf=24, flip=flip, seed=seed, **settings): yield r.n_queries, r
 
-def screened(api, labels, seed, flip, **settings):
-    "Drawn images screened, then retouched; yields queries and record"
+def selected(api, labels, seed, flip, **settings):
+    "Procedural images selected, then refined; yields queries and record"
     pool = as_float(procedural(POOL, *api.shape[:2], seed=seed))
-    start = screen(pool, api(pool), labels)
-    for r in recover(api, labels, start=start, enough=min(LOSSES), seed=seed, **settings): yield POOL + r.n_queries, r
+    start = select_starts(pool, api(pool), labels)
+    for r in recover(api, labels, start=start, stop_loss=min(LOSSES), seed=seed, **settings): yield POOL + r.n_queries, r
 
 METHODS = {
     "paper's estimator": (from_nothing, dict(q=100, mu=.005, steps=40)),
     '8x8 blocks, q=16': (from_nothing, dict(q=16, mu=.5, directions=FAMILIES['blocks8'], steps=60)),
-    'ours': (screened, dict(q=4, mu=.5, directions=FAMILIES['waves8'], steps=200)),
+    'ours': (selected, dict(q=4, mu=.5, directions=FAMILIES['dct8'], steps=200)),
 }
 
 def spread(x, labels):
@@ -57,7 +57,7 @@ def one(api, look, features, method, settings, labels, seed, flip):
     return dict.fromkeys(f'queries_to_{loss}' for loss in LOSSES) | reached | dict(queries=n, loss=r.loss.mean().item(), diversity=spread(r.images, labels),
         feature_diversity=spread(z, labels), recognised=(look(r.images).argmax(1) == labels).float().mean().item(), seconds=time.perf_counter() - begun)
 
-def judged(name, apis, folder):
+def zoo_and_judges(name, apis, folder):
     "A zoo, and one of judges: of the same classes, for measuring alone"
     d, plan = domain(name), plan_for(name)
     data, specs = {d.name: d.load('meta_train')}, scenario('ss', [d], apis, seed=0)
@@ -67,7 +67,7 @@ def judged(name, apis, folder):
     return zoo, judges, plan
 
 def measure(name, apis, seeds, folder):
-    zoo, judges, plan = judged(name, apis, folder)
+    zoo, judges, plan = zoo_and_judges(name, apis, folder)
     for i in range(apis):
         api, look, features = zoo.api(i), judges.api(i), torch.no_grad()(judges.model(i).backbone)
         labels = torch.arange(api.way).repeat_interleave(IMAGES)
@@ -97,9 +97,9 @@ def table(rows):
 ESTIMATOR = dict(q=100, mu=.005, directions='sphere', steps=200) # the paper's
 
 def papers_method(cfg, apis):
-    """What a budget like ours leaves of the paper's method: without drawn images each set gets about a dozen of its steps, on half of the APIs;
+    """What a budget like ours leaves of the paper's method: without procedural images each set gets about a dozen of its steps, on half of the APIs;
     replay as long as ours is taught in all"""
-    return replace(cfg, procedural=0, joint_steps=0, images=6, query=5, visits=max(1, apis//2), replay_steps=60, patience=20, final_steps=100, enough=0.,
+    return replace(cfg, procedural=0, joint_steps=0, images=6, query=5, visits=max(1, apis//2), replay_steps=60, patience=20, final_steps=100, stop_loss=0.,
                    **ESTIMATOR)
 
 def learned(name, budget, apis, episodes, folder, seed=0):
@@ -108,9 +108,9 @@ def learned(name, budget, apis, episodes, folder, seed=0):
     zoo, (x, y, names) = Zoo(folder/f'{name}_learned'), d.load('meta_test')
     list(zoo.build(scenario('ss', [d], apis, seed=seed), {d.name: d.load('meta_train')}, plan.api_steps))
     ours = replace(plan.cfg, joint_steps=min(plan.cfg.joint_steps, 1000))
-    methods = {"paper's method": (papers_method(ours, apis), None), 'drawn images alone': (ours, 'support'), # it ends where the first recovery would begin
+    methods = {"paper's method": (papers_method(ours, apis), None), 'procedural images alone': (ours, 'support'), # it ends where the first recovery would begin
                "ours, the paper's estimator": (replace(ours, **ESTIMATOR), None), 'ours': (ours, None)}
-    models, spent = {'random init': seeded(seed, conv4, 5, *d.shape[:2])}, {'random init': 0}
+    models, spent = {'random initialisation': seeded(seed, conv4, 5, *d.shape[:2])}, {'random initialisation': 0}
     for method, (cfg, end) in methods.items():
         models[method], black_boxes = seeded(seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(apis)]
         run = meta_train(models[method], black_boxes, cfg, zoo.path/f"{method.replace(' ', '-')}.checkpoint")

@@ -8,26 +8,26 @@ from pathlib import Path
 
 import torch
 
-from bidf_mkd.cli import plan_for
+from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.recovery import inversion_loss
-from bidf_mkd.training import meta_train, suited
+from bidf_mkd.training import meta_train, recommended_settings
 from bidf_mkd.zoo import Zoo, scenario
-from queries import HERE, JUDGE, judged, spread, write
+from queries import HERE, JUDGE, zoo_and_judges, spread, write
 
 POLICIES = {'probabilities': ['probabilities'], '3 digits': ['digits_3'], '1 digit': ['digits_1'], 'best class and its probability': ['top_1'],
             'label only': ['label_only'], '8-bit images': ['probabilities']}
 LEARNED = {'glyphs': ('probabilities', 'label only')} # data sets and policies of the second table
-IMAGES, POOL = 6, 250 # images a class, drawn images that they are chosen from
+IMAGES, POOL = 6, 250 # images per class, procedural images that they are chosen from
 
 def variants(names):
     "Policy, whether the settings suit it, policies, settings"
     for name in names:
         accepts = 'eight_bit' if name == '8-bit images' else 'float'
         yield name, False, dict(reveals=POLICIES[name], accepts=accepts), {}
-        if settings := suited(POLICIES[name]): yield name, True, dict(reveals=POLICIES[name], accepts=accepts), settings
+        if settings := recommended_settings(POLICIES[name]): yield name, True, dict(reveals=POLICIES[name], accepts=accepts), settings
 
 def recovered(api, cfg):
     "The support set of a visit, and the queries until it is there"
@@ -37,13 +37,13 @@ def recovered(api, cfg):
         elif last: return last
 
 def measure(name, apis, seeds, folder):
-    zoo, judges, plan = judged(name, apis, folder)
+    zoo, judges, plan = zoo_and_judges(name, apis, folder)
     labels = torch.arange(5).repeat_interleave(IMAGES)
     for (policy, suits, policies, settings), i, seed in itertools.product(variants(POLICIES), range(apis), range(seeds)):
         cfg = replace(plan.cfg, images=IMAGES, procedural=2*POOL, joint_steps=0, visits=1, seed=seed, **settings)
         r, n = recovered(zoo.api(i, **policies), cfg)
         truth, look = zoo.api(i)(r.images), judges.api(i)(r.images)
-        row = dict(dataset=name, policy=policy, suited=suits, api=i, seed=seed, n_queries=n, loss=inversion_loss(truth, labels).mean().item(),
+        row = dict(dataset=name, policy=policy, recommended=suits, api=i, seed=seed, n_queries=n, loss=inversion_loss(truth, labels).mean().item(),
                    right=(truth.argmax(1) == labels).float().mean().item(), recognised=(look.argmax(1) == labels).float().mean().item(),
                    diversity=spread(r.images, labels))
         print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
@@ -62,9 +62,9 @@ def learned(name, episodes, folder, seed=0):
         for shot, t in tasks.items():
             for (classifier, transductive), s in evaluate_all(model, t, [('prototype', True), ('finetune', True)]).items():
                 gain, ci95 = paired(s, first.setdefault((shot, classifier), s))
-                row = dict(dataset=name, policy=policy, suited=suits, way=5, shot=shot, classifier=classifier, transductive=transductive, mean=100*s.mean,
+                row = dict(dataset=name, policy=policy, recommended=suits, way=5, shot=shot, classifier=classifier, transductive=transductive, mean=100*s.mean,
                            ci95=100*s.ci95, gain=100*gain, gain_ci95=100*ci95, n=episodes, seed=seed, n_queries=sum(a.n_queries for a in black_boxes))
-                print(f"{name:9} {policy:31} {'suited' if suits else '':7} {shot}-shot {classifier:10} {row['mean']:5.1f} ± {row['ci95']:.1f}   "
+                print(f"{name:9} {policy:31} {'recommended' if suits else '':7} {shot}-shot {classifier:10} {row['mean']:5.1f} ± {row['ci95']:.1f}   "
                       f"{row['gain']:+5.1f} ± {row['gain_ci95']:.1f}   {row['n_queries']:9,} queries", flush=True)
                 yield row
 
@@ -72,11 +72,11 @@ def table(rows):
     "Means over APIs and seeds"
     line = '{:9} {:31} {:7} {:>8} {:>10} {:>8} {:>11} {:>10}'.format
     print('\n' + line('data', 'policy', '', 'queries', 'true loss', 'right', 'recognised', 'diversity'))
-    for (name, policy, suits), some in itertools.groupby(rows, lambda r: (r['dataset'], r['policy'], r['suited'])):
+    for (name, policy, suits), some in itertools.groupby(rows, lambda r: (r['dataset'], r['policy'], r['recommended'])):
         some = list(some)
         mean = lambda k: sum(r[k] for r in some)/len(some)
         cells = f"{mean('n_queries'):,.0f}", f"{mean('loss'):.2f}", f"{mean('right'):.0%}", f"{mean('recognised'):.0%}", f"{mean('diversity'):.2f}"
-        print(line(name, policy, 'suited' if suits else '', *cells))
+        print(line(name, policy, 'recommended' if suits else '', *cells))
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)

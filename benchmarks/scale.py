@@ -28,8 +28,8 @@ def recovery_step(arch, size, images, q, **_):
     next(run)
     return api.n_queries - n, time.perf_counter() - begun
 
-def asking(arch, size, apis, **_):
-    "All APIs asked about 500 drawn images, and 20 steps of distilling their answers"
+def procedural_queries(arch, size, apis, **_):
+    "All APIs asked about 500 procedural images, and 20 steps of distilling their answers"
     boxes, begun = [black_box(arch, size, i) for i in range(apis)], time.perf_counter()
     for r in meta_train(conv4(5), boxes, Config(procedural=500, images=4, joint_steps=20)):
         if r['kind'] == 'support': break
@@ -38,11 +38,11 @@ def asking(arch, size, apis, **_):
 def measured(kind, settings):
     "A row, from another process"
     out = subprocess.run([sys.executable, __file__, '--one', json.dumps([kind, settings])], capture_output=True, text=True, check=True).stdout
-    return dict(dataset='drawn', kind=kind, **settings) | json.loads(out.splitlines()[-1])
+    return dict(dataset='procedural', kind=kind, **settings) | json.loads(out.splitlines()[-1])
 
 def one(kind, settings):
     keep_memory()
-    n, seconds = dict(recovery=recovery_step, asking=asking)[kind](**settings)
+    n, seconds = {'recovery': recovery_step, 'procedural queries': procedural_queries}[kind](**settings)
     print(json.dumps(dict(n_queries=n, seconds=seconds, peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)))
 
 def main():
@@ -51,10 +51,10 @@ def main():
     args = p.parse_args()
     if args.one: return one(*args.one)
     rows = []
-    for kind, varied in dict(recovery=VARIED, asking=ASKED).items():
+    for kind, varied in {'recovery': VARIED, 'procedural queries': ASKED}.items():
         for change in varied:
             rows.append(measured(kind, USUAL | change))
-            print('{kind:9} {arch:9} size {size:3} images {images:4} q {q:4} APIs {apis:3}: {n_queries:7,} queries {seconds:7.2f} s, '
+            print('{kind:18} {arch:9} size {size:3} images {images:4} q {q:4} APIs {apis:3}: {n_queries:7,} queries {seconds:7.2f} s, '
                   '{peak_mb:6,.0f} MB at most'.format(**rows[-1]), flush=True)
     write('scale', rows)
 

@@ -16,7 +16,7 @@ from bidf_mkd.data import Episodes, Task, glyphs
 from bidf_mkd.distillation import adapt, maml_loss
 from bidf_mkd.estimator import zo_grad
 from bidf_mkd.evaluation import evaluate
-from bidf_mkd.models import Doubled, Generator, conv4, keep_memory, seeded
+from bidf_mkd.models import UpsampledConv, Generator, conv4, keep_memory, seeded
 from bidf_mkd.recovery import crop_flip, recover
 from bidf_mkd.zoo import classify
 from queries import write
@@ -68,8 +68,8 @@ def plain_generator():
     "The network `Generator` with the same weights, as it is usually written"
     net = seeded(0, Generator, 32, 3, 256, 64).to(memory_format=torch.contiguous_format)
     for i, layer in enumerate(net):
-        if isinstance(layer, Doubled):
-            layer.forward = super(Doubled, layer).forward
+        if isinstance(layer, UpsampledConv):
+            layer.forward = super(UpsampledConv, layer).forward
             net[i] = nn.Sequential(nn.Upsample(scale_factor=2), layer)
     return net
 
@@ -92,21 +92,21 @@ def agreement(device):
     def rand(*s): return torch.rand(*s, generator=g, dtype=torch.float64, device=device)
     y = torch.arange(5, device=device)
     task = Task(rand(5, 3, 32, 32), y, rand(25, 3, 32, 32), y.repeat(5))
-    def apart(a, b): return (max((u - v).abs().max() for u, v in zip(a, b))/max(v.abs().max() for v in b)).item()
+    def divergence(a, b): return (max((u - v).abs().max() for u, v in zip(a, b))/max(v.abs().max() for v in b)).item()
     def grads(loss, m): return torch.autograd.grad(loss, list(m.parameters()))
     out = {}
     for name, first in (('second order', False), ('first order', True)):
         ours, theirs = maml_loss(model, task, LR, INNER, first)[0], plain_meta(same, task, not first)
-        out[f'meta-loss, {name}'] = apart([ours], [theirs])
-        out[f'meta-gradient, {name}'] = apart(grads(ours, model), grads(theirs, same))
+        out[f'meta-loss, {name}'] = divergence([ours], [theirs])
+        out[f'meta-gradient, {name}'] = divergence(grads(ours, model), grads(theirs, same))
     x = rand(4, 3, 32, 32)
     def loss(x): return F.cross_entropy(same(x), y[:1].expand(len(x)), reduction='none')
     same.eval()
     source = lambda: torch.Generator(device).manual_seed(1)
     z = torch.randn(6, 256, generator=g, dtype=torch.float64, device=device)
     with torch.no_grad():
-        out['generator'] = apart([seeded(0, Generator, 32, 3, 256, 64).double().to(device)(z)], [plain_generator().double().to(device)(z)])
-        out['estimated gradient'] = apart([zo_grad(loss, x, Q, MU, generator=source())], [plain_gradient(loss, x, Q, MU, source())])
+        out['generator'] = divergence([seeded(0, Generator, 32, 3, 256, 64).double().to(device)(z)], [plain_generator().double().to(device)(z)])
+        out['estimated gradient'] = divergence([zo_grad(loss, x, Q, MU, generator=source())], [plain_gradient(loss, x, Q, MU, source())])
     return out
 
 def seconds(pairs, repeats, device):
@@ -167,10 +167,10 @@ def main():
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     keep_memory()   # for both
-    apart = agreement(args.device)
-    for name, v in apart.items(): print(f'{name:32} ours and the plain loop differ by {v:.1e}, relatively')
-    assert max(apart.values()) < 1e-9, apart
+    divergence = agreement(args.device)
+    for name, v in divergence.items(): print(f'{name:32} ours and the plain loop differ by {v:.1e}, relatively')
+    assert max(divergence.values()) < 1e-9, divergence
     rows = list(measure(args.device, args.episodes, args.repeats))
-    write('speed', [r | dict(agreement=apart) for r in rows], ('device', 'threads'))
+    write('speed', [r | dict(agreement=divergence) for r in rows], ('device', 'threads'))
 
 if __name__ == '__main__': main()

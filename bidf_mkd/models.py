@@ -5,21 +5,20 @@
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'Normalise', 'NormaliseBack', 'BatchNorm', 'fused', 'idle_biases', 'calibrate', 'channels_last',
            'Classifier', 'conv4', 'seeded', 'resnet', 'resnet10', 'resnet18', 'architecture', 'save_tensors',
-           'load_tensors', 'check_same', 'keep_memory', 'Doubled', 'Generator']
+           'load_tensors', 'check_same_settings', 'keep_memory', 'UpsampledConv', 'Generator']
 
 # %% ../nbs/01_models.ipynb #37a718ea
 import ctypes, json, os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
-import torch, torchvision
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import safe_open, save
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 from torch.nn import functional as F
-from torchvision.models.resnet import BasicBlock, ResNet
 
 # %% ../nbs/01_models.ipynb #db076ade
 class Normalise(torch.autograd.Function):
@@ -144,6 +143,7 @@ def seeded(
 # %% ../nbs/01_models.ipynb #2beacfc2
 def resnet(way:int, layers:list[int], channels:int=3)->Classifier:
     "torchvision's ResNet of basic blocks, with a stem for small images"
+    from torchvision.models.resnet import BasicBlock, ResNet # takes seconds to import, and who has no ResNet does without
     net = ResNet(BasicBlock, layers, norm_layer=BatchNorm)
     net.conv1, net.maxpool = nn.Conv2d(channels, 64, 3, padding=1, bias=False), nn.Identity()
     nn.init.kaiming_normal_(net.conv1.weight, mode='fan_out', nonlinearity='relu')
@@ -174,10 +174,12 @@ def architecture(
     "How to make a classifier"
     library, _, own = name.partition('/')
     if name in ARCHITECTURES: return ARCHITECTURES[name]
-    if library == 'torchvision' and own in torchvision.models.list_models(torchvision.models):
+    if library == 'torchvision':
+        from torchvision import models
+        if own not in models.list_models(models): raise ValueError(f'torchvision has no model {own!r}')
         def build(way, channels=3, size=32):
             if channels != 3: raise ValueError(f'{name} takes images of 3 channels, not of {channels}')
-            return torchvision.models.get_model(own, num_classes=way)
+            return models.get_model(own, num_classes=way)
         return build
     if library == 'timm':
         import timm
@@ -209,7 +211,7 @@ def load_tensors(
     except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as e:
         raise ValueError(f'{path} is damaged, or no saved {kind}: {e!r}') from e
 
-def check_same(
+def check_same_settings(
     begun:dict,     # the settings that were written down
     wanted:dict,    # those of now
     place:str|Path, # where they were written
@@ -228,7 +230,7 @@ def keep_memory()->bool: # whether the C library could be told: glibc's can
     return bool(mallopt(trim_threshold, most) and mallopt(mmap_threshold, most))
 
 # %% ../nbs/01_models.ipynb #1ed030c5
-class Doubled(nn.Conv2d):
+class UpsampledConv(nn.Conv2d):
     "A convolution (3x3, padding 1) of images at twice their size, each pixel four times: (n,i,h,w) to (n,o,2h,2w), as a transposed convolution"
     def forward(self, x):
         sums = F.avg_pool2d(F.pad(self.weight.flip(2, 3), (1, 1, 1, 1)), 2, 1, divisor_override=1)   # (o,i,4,4)
@@ -243,7 +245,7 @@ class Generator(nn.Sequential):
         ngf:int=64      # channels of the last hidden layer
     ):
         if size % 4: raise ValueError(f'the generator doubles its size twice: expected a size divisible by 4, got {size}')
-        block = lambda i, o: [Doubled(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.LeakyReLU(.2)]
+        block = lambda i, o: [UpsampledConv(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.LeakyReLU(.2)]
         super().__init__(
             nn.Linear(nz, 2*ngf*(size//4)**2), nn.Unflatten(1, (2*ngf, size//4, size//4)), nn.BatchNorm2d(2*ngf),
             *block(2*ngf, 2*ngf), *block(2*ngf, ngf), nn.Conv2d(ngf, channels, 3, padding=1), nn.Sigmoid())

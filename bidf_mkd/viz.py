@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'DASHES', 'INK', 'LINES', 'CLEAR', 'STYLE', 'CONFIG', 'QUANTITIES', 'still', 'bundle', 'show',
-           'sheet_image', 'image_sheet', 'film_strip', 'task_sheet', 'curves', 'points', 'cosines', 'regions',
-           'accuracies', 'gauge', 'answers', 'memory_sheet', 'board', 'html_report']
+           'sheet_image', 'image_sheet', 'film_strip', 'task_sheet', 'curves', 'points', 'regions', 'accuracies',
+           'gauge', 'answers', 'memory_sheet', 'html_report']
 
 # %% ../nbs/02_viz.ipynb #af63a03d
 import asyncio, atexit, base64, html, io, json, math
@@ -13,11 +13,8 @@ from concurrent.futures import TimeoutError
 from functools import cache
 from itertools import product
 from threading import Thread
-
-import numpy as np
-import plotly.graph_objects as go
-import plotly.io as pio
-import torch
+import numpy as np, torch
+import plotly.graph_objects as go, plotly.io as pio
 from PIL import Image
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
@@ -37,8 +34,6 @@ def _title(title, n_queries=None):
     "A title, with the number of images sent so far"
     return ' · '.join([title]*bool(title) + ([] if n_queries is None else [f'{n_queries:,} quer{"y" if n_queries == 1 else "ies"}']))
 
-def _top(title): return 40 if title else 12
-
 def _figure(
     traces,
     title='',
@@ -46,7 +41,7 @@ def _figure(
     **layout,  # width and height in pixels, and whatever else `go.Layout` takes
 ):  # Figure
     "A figure in the style of the project, which leaves plotly's own default as it is; made in one go, as each update takes as long"
-    margin = dict(l=60, r=8, b=8, t=_top(title)) | (margin or {})
+    margin = dict(l=60, r=8, b=8, t=40 if title else 12) | (margin or {})
     return go.Figure(traces, layout | dict(template=STYLE, title=dict(text=title), margin=margin))
 
 # %% ../nbs/02_viz.ipynb #c4fea7ff
@@ -78,9 +73,7 @@ _browser = cache(_Browser)
 # %% ../nbs/02_viz.ipynb #477cc945
 def _has_sheet(fig): return any(isinstance(o, go.Image) for o in fig.data)
 
-def still(
-    fig,  # Figure
-):  # (media type, bytes), None where kaleido or a browser is missing
+def still(fig):  # (media type, bytes), None where kaleido or a browser is missing
     "A still picture of `fig` on white"
     paper = go.Figure(fig).update_layout(paper_bgcolor='white', font_color='#404040')
     drawn = _browser().draw(paper.to_dict(), format='png', width=fig.layout.width or 700, height=fig.layout.height or 450, scale=1)
@@ -90,18 +83,14 @@ def still(
     else: image.quantize(128, dither=Image.Dither.NONE).save(out, 'png', optimize=True)
     return f'image/{"jpeg" if _has_sheet(fig) else "png"}', out.getvalue()
 
-def bundle(
-    fig,  # Figure
-):  # dict media type -> content
+def bundle(fig):  # dict media type -> content
     "What Jupyter needs to show `fig` anywhere: its data, a still picture where one can be drawn, its title"
     data = {'application/vnd.plotly.v1+json': json.loads(fig.to_json()) | {'config': CONFIG},
             'text/plain': fig.layout.title.text or 'figure'}
     picture = still(fig)
     return data | ({picture[0]: base64.b64encode(picture[1]).decode()} if picture else {})
 
-def show(
-    fig,  # Figure
-):
+def show(fig):
     "Display `fig` in a notebook, with a still picture for readers on the web"
     from IPython.display import display
     display(bundle(fig), raw=True)
@@ -163,7 +152,7 @@ def _pictures(
     yaxis = dict(range=[h - .5, -.5], showgrid=False, ticks='', ticklabelstandoff=4, automargin=False, ticktext=rows or [],
                  tickvals=np.arange(len(rows or []))*(images.shape[-2] + 1) + (images.shape[-2] - 1)/2)
     left, title = 12 + 7*max((len(o) for o in rows or ()), default=0), _title(title, n_queries)
-    top, width = _top(title), max(left + w*scale + 8, 8*len(title) + 40)
+    top, width = 40 if title else 12, max(left + w*scale + 8, 8*len(title) + 40)
     return _figure([go.Image(source=_uri(sheet), hoverinfo='skip'), mouse], title, dict(l=left, r=width - left - w*scale), width=width,
                    height=top + h*scale + 8, xaxis=dict(range=[-.5, w - .5], visible=False), yaxis=yaxis)
 
@@ -221,7 +210,7 @@ def task_sheet(
 
 # %% ../nbs/02_viz.ipynb #ae158d30
 QUANTITIES = dict(  # key in a record -> title of its axis with the unit, format of its ticks
-    n_queries=('queries (images sent)', '~s'), q=('queries per image', ''), step=('step', ''), epoch=('epoch', ''),
+    n_queries=('queries (images sent)', '~s'), q=('directions q', ''), step=('step', ''), epoch=('epoch', ''),
     seconds=('time (s)', ''), loss=('loss (nats)', ''), kl=('divergence (nats)', ''), grad_norm=('norm of the gradient', ''),
     cosine=('cosine to the true gradient', ''), acc=('accuracy (%)', '.0%'), val_acc=('validation accuracy (%)', '.0%'),
     test_acc=('test accuracy (%)', '.0%'), agreement=('agreement (%)', '.0%'), lr=('learning rate', ''),
@@ -266,36 +255,25 @@ def points(
     y,  # key of a result
     by=None,  # key of another parameter, every value of which gets a colour
     title='',
+    theory=(),  # dicts of what is expected, which become dashed lines
+    log=False,  # logarithmic x axis
     **layout,  # width and height in pixels, and whatever else `go.Layout` takes
 ):  # Figure
     "Results of single runs against a parameter"
     known = [r for r in rows if r.get(x) is not None and r.get(y) is not None]
     words = any(isinstance(r[x], (bool, str)) for r in known)
     traces = []
-    for i, value in enumerate(dict.fromkeys(r.get(by) for r in known)):
-        own = [r for r in known if r.get(by) == value]
+    for i, value in enumerate(dict.fromkeys(r.get(by) for r in [*known, *theory])):
+        own, expected = ([r for r in rows if r.get(by) == value] for rows in (known, theory))
+        if expected: traces.append(go.Scatter(x=[r[x] for r in expected], y=[r[y] for r in expected], mode='lines', showlegend=False, hoverinfo='skip',
+                                              line=dict(dash='dash', color=COLOURS[i % len(COLOURS)])))
         spans = dict(array=[r.get(f'{y}_ci95', 0) for r in own], width=4, thickness=1)
         traces.append(go.Scatter(
             x=[str(r[x]) if words else r[x] for r in own], y=[r[y] for r in own], error_y=spans,
-            name=f'{by} {value}', mode='markers', marker=dict(size=8, symbol=i, color=COLOURS[i % len(COLOURS)]),
+            name=value if isinstance(value, str) else f'{by} {value}', mode='markers', marker=dict(size=8, symbol=i, color=COLOURS[i % len(COLOURS)]),
             text=[r.get('run', '') for r in own], hovertemplate=f'%{{text}}<br>{x} %{{x}}<br>{y} %{{y}}<extra></extra>'))
     usual = dict(width=560, height=320, showlegend=by is not None)
-    return _figure(traces, title, **usual | layout, xaxis=_axis([x]) | dict(type='category' if words else 'linear'), yaxis=_axis([y]))
-
-# %% ../nbs/02_viz.ipynb #1cf9a502
-def cosines(
-    q,  # queries per image
-    measured,  # dict family of directions -> cosine to the true gradient for each q
-    theory,  # dict family -> expected cosine for each q
-    title='',
-):  # Figure
-    "Quality of estimated gradients against their price: measured points, theory dashed"
-    families = list(dict.fromkeys([*measured, *theory]))
-    style = {f: dict(legendgroup=f, marker_color=COLOURS[i % len(COLOURS)]) for i, f in enumerate(families)}
-    lines = [go.Scatter(x=q, y=v, name=f'{f}, theory', mode='lines', line_dash='dash', **style[f]) for f, v in theory.items()]
-    marks = [go.Scatter(x=q, y=v, name=f, mode='markers', marker_size=9, marker_symbol=families.index(f), **style[f]) for f, v in measured.items()]
-    return _figure(lines + marks, title, width=640, height=340, showlegend=True, xaxis=_axis(['q'], log=True) | dict(tickvals=q),
-                   yaxis=_axis(['cosine']) | dict(rangemode='tozero'))
+    return _figure(traces, title, **usual | layout, xaxis=_axis([x], log) | (dict(type='category') if words else {}), yaxis=_axis([y]))
 
 # %% ../nbs/02_viz.ipynb #29d9f54e
 def _rgba(colour, alpha): return f'rgba({",".join(str(int(colour[i:i+2], 16)) for i in (1, 3, 5))},{alpha})'
@@ -429,60 +407,6 @@ def memory_sheet(
     shown = [(r, c, i, f'{classes[k]}, image {i}') for r, (k, own) in enumerate(rows.items()) for c, i in enumerate(own[:-most-1:-1])]
     names = [f'{classes[k]} ({len(own):,})' for k, own in rows.items()]
     return _pictures(images[[i for *_, i, _ in shown]], [o[:2] for o in shown], [o[3] for o in shown], names, scale, title, n_queries)
-
-# %% ../nbs/02_viz.ipynb #824066b1
-def _listed(trace, layout):
-    "Whether a trace is in the legend of its figure"
-    return 'name' in trace and trace.get('showlegend', trace['type'] != 'heatmap') and layout.get('showlegend', True)
-
-def _room(layout, traces):
-    "Pixels around the plot of a figure, with what plotly adds for axis titles and legends"
-    axes = [v for k, v in layout.items() if k.startswith('xaxis') and v.get('visible', True)]
-    below = 46 if any(v.get('title', {}).get('text') for v in axes) else 26 if axes else 0
-    names = [t['name'] for t in traces if _listed(t, layout)]
-    beside = 60 + 7*max(map(len, names)) if names else 0
-    m = layout.get('margin', {})
-    return m.get('l', 0), max(m.get('r', 0), beside), m.get('t', 0), max(m.get('b', 0), below)
-
-def _place(fig, name, left, top, size, first):
-    "Traces and layout of `fig` in a rectangle of a board of this size (width, height), its axes counted from `first` on"
-    part = fig.to_plotly_json()
-    traces, layout = part['data'], part['layout']
-    l, r, t, b = _room(layout, traces)
-    x = lambda f: (left + l + f*(layout['width'] - l - r))/size[0]
-    y = lambda f: 1 - (top + t + (1 - f)*(layout['height'] - t - b))/size[1]
-    axis = lambda ref: ref[0] + str(int(ref[1:] or 1) + first)
-    out = dict(annotations=[dict(text=layout.get('title', {}).get('text', ''), x=(left + 8)/size[0], y=1 - (top + 20)/size[1], xref='paper', yref='paper',
-                                 xanchor='left', yanchor='middle', showarrow=False, font_size=14)])
-    for k in {'xaxis', 'yaxis', *layout}:
-        if k[1:5] != 'axis': continue
-        old = layout.get(k, {})
-        new = old | dict(automargin=False, domain=[(x if k[0] == 'x' else y)(f) for f in old.get('domain', (0, 1))])
-        new |= dict(anchor=axis(old.get('anchor', 'y' if k[0] == 'x' else 'x'))) | ({'matches': axis(old['matches'])} if 'matches' in old else {})
-        out[f'{k[0]}axis{int(k[5:] or 1) + first}'] = new
-    out['annotations'] += [o | dict(x=x(o['x']), y=y(o['y'])) for o in layout.get('annotations', ())]
-    legend = f'legend{first + 1}'
-    out[legend] = dict(x=x(1) + 12/size[0], y=y(1), xanchor='left', yanchor='top')
-    for o in traces:
-        o |= dict(xaxis=axis(o.get('xaxis', 'x')), yaxis=axis(o.get('yaxis', 'y')), meta=name)
-        if o['type'] != 'image': o |= dict(legend=legend, showlegend=_listed(o, layout))
-    return traces, out
-
-def board(
-    rows,  # list of rows, each a dict name -> Figure that has a width and a height, and no shapes
-):  # Figure
-    "Figures as one"
-    heights = [max(f.layout.height for f in row.values()) for row in rows]
-    size = max(sum(f.layout.width for f in row.values()) for row in rows), sum(heights)
-    traces, layout, first, top = [], dict(annotations=[]), 1, 0
-    for row, height in zip(rows, heights):
-        left = 0
-        for name, fig in row.items():
-            new, its = _place(fig, name, left, top, size, first)
-            layout = layout | its | dict(annotations=layout['annotations'] + its['annotations'])
-            traces, first, left = traces + new, first + sum(k.startswith('xaxis') for k in its), left + fig.layout.width
-        top += height
-    return go.Figure(traces, layout | dict(template=STYLE, width=size[0], height=size[1], margin=dict(l=0, r=0, t=0, b=0), showlegend=True))
 
 # %% ../nbs/02_viz.ipynb #3fd18ad0
 _PAGE = """<!DOCTYPE html>

@@ -1,5 +1,6 @@
 "Where things are in the project, what its notebooks export, and how to run its tools elsewhere."
-import os, re, shutil, subprocess, sys, sysconfig
+import io, os, re, shutil, subprocess, sys, sysconfig
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import nbformat
@@ -19,11 +20,19 @@ def directives(nb, name):
     "The argument of each `#| name` line in `nb`, '' where there is none"
     return [a for c in code_cells(nb) for a in re.findall(rf'^#\|[ \t]*{name}\b[ \t]*(\S*)', c.source, re.M)]
 
-EXPORTING = {m: p for p in NOTEBOOKS for m in directives(read(p), 'default_exp')}   # module -> the notebook that exports it
+EXPORTING = {m.removesuffix('.__init__'): p for p in NOTEBOOKS for m in directives(read(p), 'default_exp')}   # module -> the notebook that exports it
+
+def source(module):
+    "The file of a module, or of a package"
+    path = LIB/module.replace('.', '/')
+    return path/'__init__.py' if path.is_dir() else path.with_suffix('.py')
+
+CHANGES = 'procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'stop_loss 0', 'replay_steps 3', 'meta_batch 1', 'final_steps 30'
+SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', *(o for change in CHANGES for o in ('-p', *change.split()))]   # a demo of seconds
 
 def environment(**extra):
     "What a subprocess gets: this tree first on its path, and tools that do their work though a test called them"
-    return {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | {'PYTHONPATH': str(ROOT)} | extra
+    return {'OMP_NUM_THREADS': '1'} | {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | {'PYTHONPATH': str(ROOT)} | extra
 
 def copy_project(to):
     "Copy what nbdev and setuptools read, and the tests, to the folder `to`"
@@ -45,6 +54,12 @@ def command(*args, **env):
     "`bidf-mkd` with these arguments, as a process"
     call = sys.executable, '-c', 'import sys; from bidf_mkd.cli import main; sys.exit(main())', *map(str, args)
     return subprocess.Popen(call, cwd=ROOT, env=environment(**env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+def command_here(*args):
+    "`bidf-mkd` with these arguments in this process, which saves the start of another: its exit code, what it printed, and its errors"
+    from bidf_mkd.cli import main
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err: code = main(list(map(str, args)))
+    return code, out.getvalue(), err.getvalue()
 
 def finish(process):
     "The exit code of a process, what it printed, and its errors"

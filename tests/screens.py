@@ -39,7 +39,7 @@ memory, cfg = Memory(), Config(procedural=120, images=5, query=3, steps=4, joint
 APPS = dict(
     recovery=('RecoveryExplorer(black_box())', 'it.run(), it.wait()'),
     boundary=('BoundaryExplorer(api, lambda x: functional_call(net, params, (x,)), support)',
-              "it.look(), it.wait(), it.run(), it.wait(), it.pick('boundary query', 0)"),
+              "it.map_plane(), it.wait(), it.run(), it.wait(), it.pick('boundary query', 0)"),
     estimator=('EstimatorLab(black_box(), secret)', "[(it.settings['q'].set_trait('value', q), it.run(), it.wait()) for q in (2, 4, 16)]"),
     training=('TrainingMonitor(meta_train(conv4(5), apis, cfg, memory=memory), memory, cfg.budget)', 'it.run(), it.wait()'))
 

@@ -12,7 +12,7 @@ from bidf_mkd.data import as_bytes, as_float
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.procedural import procedural
-from bidf_mkd.recovery import recover, screen
+from bidf_mkd.recovery import recover, select_starts
 from bidf_mkd.training import Config, meta_train
 from bidf_mkd.zoo import classify
 
@@ -21,8 +21,8 @@ MODEL = seeded(0, conv4, 3, 3, 16).eval()
 def black_box(budget=math.inf): return Api(classify(MODEL), ['a', 'b', 'c'], (3, 16, 16), budget)
 
 def explorer(own=math.inf, **values):
-    app = RecoveryExplorer(black_box(own), drawn=30)
-    for k, v in (dict(images=2, enough=0., steps=10_000, budget=10**6) | values).items(): app.settings[k].value = v
+    app = RecoveryExplorer(black_box(own), n_procedural=30)
+    for k, v in (dict(images=2, stop_loss=0., steps=10_000, budget=10**6) | values).items(): app.settings[k].value = v
     return app
 
 def until(happened):
@@ -33,7 +33,7 @@ def test_the_same_images_as_without_it():
     app.run()
     assert app.wait(60) and app.state == 'done'
     pool = as_float(procedural(30, 3, 16, 0))
-    *_, last = recover(api, labels, steps=6, q=4, mu=.5, directions=FAMILIES['waves8'], start=screen(pool, api(pool), labels), enough=0.)
+    *_, last = recover(api, labels, steps=6, q=4, mu=.5, directions=FAMILIES['dct8'], start=select_starts(pool, api(pool), labels), stop_loss=0.)
     assert torch.equal(app.history[-1]['images'], as_bytes(last.images)) and app.api.n_queries == api.n_queries == 30 + 6*6*5
 
 def test_ten_runs_leave_nothing_behind():
@@ -54,7 +54,7 @@ def test_ten_runs_leave_nothing_behind():
 @settings(max_examples=30, deadline=None)
 def test_no_order_of_clicks_overspends(clicks, own, of_run):
     app, runs = explorer(own, budget=of_run, steps=5), 0
-    do = dict(wait=lambda: app.wait(.02), back=lambda: app.look_back(0), pick=lambda: app.clicked('images', '', 1, 0, 0))
+    do = dict(wait=lambda: app.wait(.02), back=lambda: app.show_step(0), pick=lambda: app.clicked('images', '', 1, 0, 0))
     for click in clicks:
         runs += click == 'run' and not app.running
         do.get(click, lambda: getattr(app, click)())()

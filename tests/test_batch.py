@@ -10,10 +10,11 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
-from bidf_mkd.api import Api, Journal
-from bidf_mkd.batch import complete, defaults, find, grid, preset, read_json, results, sweep, workers
+from bidf_mkd.api import Api
+from bidf_mkd.journal import Journal
+from bidf_mkd.batch import complete_params, defaults, find_file, grid, read_json, read_preset, results, sweep, workers
 from bidf_mkd.training import PRESETS, Config
-from project import NBS, code_cells, command, finish, read
+from project import NBS, code_cells, command, command_here, finish, read
 
 PARAMETERS = "x = 1  # a number\nseconds = 0.1  # to sleep\nout = ''  # folder of the run"
 WORK = """import json, pathlib, time
@@ -86,9 +87,9 @@ def test_a_killed_sweep_goes_on(toy, tmp_path):
     assert code == 0, err
     assert count(tmp_path/'out', 'ended') == [1]*4 and sum(count(tmp_path/'out', 'begun')) == 5
     assert '2 done before' in out and (tmp_path/'out'/'report.html').exists()
-    code, out, err = said('results', tmp_path/'out', '--csv')
+    code, out, err = command_here('results', tmp_path/'out', '--csv')
     assert code == 0 and row(pd.read_csv(io.StringIO(out))) == {1: 1, 2: 4, 3: 9, 4: 16}
-    code, out, err = said('results', tmp_path/'out', '--parquet')
+    code, out, err = command_here('results', tmp_path/'out', '--parquet')
     assert code == 0 and row(pd.read_parquet(tmp_path/'out'/'results.parquet')) == {1: 1, 2: 4, 3: 9, 4: 16}, err
 
 def test_ctrl_c_keeps_what_is_done(toy, tmp_path):
@@ -152,7 +153,7 @@ def test_a_run_may_take_its_time_only(toy, tmp_path):
     (dict(notebook='nowhere.ipynb'), 'nowhere.ipynb'), (dict(preset='fast'), 'fast')])
 def test_mistakes_are_told_before_a_kernel_starts(toy, tmp_path, change, word):
     path = write_sweep(tmp_path/'sweep.yaml', **dict(notebook=str(toy), out=str(tmp_path/'out')) | change)
-    code, out, err = said('sweep', path)
+    code, out, err = command_here('sweep', path)
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1 and not (tmp_path/'out').exists()
 
 def test_two_sweeps_of_one_folder(toy, tmp_path):
@@ -160,36 +161,36 @@ def test_two_sweeps_of_one_folder(toy, tmp_path):
     first = command('sweep', path)
     wait_until(lambda: count(tmp_path/'out', 'begun'))
     first.send_signal(signal.SIGSTOP) # it has not ended before the second one asks
-    code, out, err = said('sweep', path)
+    code, out, err = command_here('sweep', path)
     assert code == 2 and 'another sweep is running' in err
     first.send_signal(signal.SIGCONT)
     assert first.wait(120) == 0 and count(tmp_path/'out', 'ended') == [1, 1]
 
 def test_dry_run_and_other_code(toy, tmp_path):
     path = write_sweep(tmp_path/'sweep.yaml', notebook='bidf_mkd', out=str(tmp_path/'out'), preset='quick', grid=dict(seed=[0, 1]))
-    code, out, err = said('sweep', path, '--dry-run')
+    code, out, err = command_here('sweep', path, '--dry-run')
     assert code == 0 and '12,000 images' in out and out.count('queued') == 2 and not (tmp_path/'out').exists()
     sweep(toy, [{}], tmp_path/'toy')
     toy.write_text(toy.read_text().replace('x*x', 'x+x'))
     with pytest.raises(ValueError, match='another folder'): sweep(toy, [{}], tmp_path/'toy')
 
 def test_presets_fit_their_notebook():
-    notebook = find('bidf_mkd', '.ipynb')
-    for path in (NBS/'experiments').glob('*.yaml'): complete(notebook, preset(path))
+    notebook = find_file('bidf_mkd', '.ipynb')
+    for path in (NBS/'experiments').glob('*.yaml'): complete_params(notebook, read_preset(path))
     known = defaults(notebook)
     assert {f.name for f in fields(Config)} <= set(known)
     for scenario in 'ss', 'sh', 'mh':
-        said = complete(notebook, preset(f'paper_{scenario}'))
+        said = complete_params(notebook, read_preset(f'paper_{scenario}'))
         same = [f.name for f in fields(Config) if f.name not in ('budget', 'budget_per_api', 'visits', 'seed')]
         assert {k: said[k] for k in same} == {k: getattr(PRESETS['paper'], k) for k in same}
 
 @pytest.mark.parametrize('name', ['bidf_mkd', 'recovery', 'estimator', 'ablation', 'report'])
 def test_every_parameter_is_explained(name):
-    told = papermill.inspect_notebook(str(find(name, '.ipynb')))
+    told = papermill.inspect_notebook(str(find_file(name, '.ipynb')))
     assert 'out' in told and all(p['help'].strip() for p in told.values()), {k for k, p in told.items() if not p['help'].strip()}
 
 def unanswered(journal):
-    "How many images an API was sent and did not answer, by its journal"
+    "How many images were sent to an API and not answered, by its journal"
     api = Api(lambda x: x, 'abcde', (3, 32, 32))
     Journal(api, journal)
     return api.n_failed
@@ -201,7 +202,7 @@ def test_a_killed_run_goes_on_and_tells_no_secret(tmp_path):
     code, out, err = said(*args, tmp_path/'whole', BIDF_MKD_TOKEN=token)
     assert code == 0, err
     process = command(*args, tmp_path/'cut', BIDF_MKD_TOKEN=token)
-    wait_until(lambda: read_json(tmp_path/'cut'/'progress.json').get('phase') in ('first', 'support', 'query'), 300)
+    wait_until(lambda: read_json(tmp_path/'cut'/'progress.json').get('phase') in ('pre_distillation', 'support', 'query'), 300)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert (tmp_path/'cut'/'run.checkpoint').exists() and not (tmp_path/'cut'/'metrics.json').exists()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, on
 EXPLORER = '.jupyter-widgets .js-plotly-plot'
 
 def figures(name):
-    "How many pictures a tutorial shows"
+    "How many pictures a lesson shows"
     outputs = [o for c in code_cells(read(NBS/'tutorials'/f'{name}.ipynb')) for o in c.outputs]
     return sum(bool({'image/png', 'image/jpeg'} & set(o.get('data', {}))) for o in outputs)
 
@@ -34,7 +34,7 @@ def play(page):
     e.wait_for('done: step')
     e.wait_for_points('loss', 2)
 
-def test_tutorial(lab, page, tmp_path):
+def test_lesson(lab, page, tmp_path):
     "It runs without errors; its pictures are there, and are there again later"
     name = '2-zeroth-order'
     open_notebook(page, lab, name)
@@ -91,7 +91,7 @@ def test_errors_are_seen(lab, page):
     assert any('from a script' in e for e in errors(page))
 
 def test_lab_keeps_files_and_leaves_no_process(tmp_path):
-    "A tutorial that was changed stays as it is. Ctrl-C ends the server, as it does with those of the other tests, which have kernels"
+    "A lesson that was changed stays as it is. Ctrl-C ends the server, as it does with those of the other tests, which have kernels"
     mine = tmp_path/'notebooks'/'2-zeroth-order.ipynb'
     mine.parent.mkdir()
     mine.write_text('my notes')

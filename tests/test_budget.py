@@ -6,9 +6,9 @@ from hypothesis import given, settings, strategies as st
 
 from bidf_mkd.api import Api, BudgetExceeded
 from bidf_mkd.data import draw
-from bidf_mkd.estimator import FAMILIES, guided, low_frequency, waves, zo_grad
+from bidf_mkd.estimator import FAMILIES, guided, low_frequency, dct, zo_grad
 from bidf_mkd.models import conv4, seeded
-from bidf_mkd.recovery import recover, screen
+from bidf_mkd.recovery import recover, select_starts
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, visit_cost
 
@@ -73,9 +73,9 @@ def test_recovery(budget, n, q, chunk, boundary):
 def test_training(budget, per_api, own, drawn, joint, copies):
     services = [Service(s) for s in range(3)]
     apis = [Api(f, [f'{i}{c}' for c in CLASSES], SHAPE, own) for i, f in enumerate(services)]
-    cfg = Config(procedural=drawn, images=2, steps=3, enough=0., q=5, directions='blocks4', nz=4, ngf=2, distil_steps=1, distil_inner_steps=1,
+    cfg = Config(procedural=drawn, images=2, steps=3, stop_loss=0., q=5, directions='blocks4', nz=4, ngf=2, distil_steps=1, distil_inner_steps=1,
                  distil_batch=6, shot=1, query=1, replay_steps=1, final_steps=1, inner_steps=1, meta_batch=1, joint_steps=joint, budget=budget,
-                 budget_per_api=per_api, copies=copies)
+                 budget_per_api=per_api, smoothing_copies=copies)
     memory = Memory()
     records = list(meta_train(seeded(0, conv4, 5, 1, 16, 4), apis, cfg, memory=memory))
     received = [f.received for f in services]
@@ -90,15 +90,15 @@ def test_training(budget, per_api, own, drawn, joint, copies):
     assert len(memory) == sum(kept.values())                       # all that was recovered is remembered
 
 @quick
-@given(budget=st.integers(0, 300), n=st.integers(1, 6), q=st.integers(1, 8), enough=st.sampled_from([0., 1., 2., 5.]))
-def test_retouching(budget, n, q, enough):
+@given(budget=st.integers(0, 300), n=st.integers(1, 6), q=st.integers(1, 8), stop_loss=st.sampled_from([0., 1., 2., 5.]))
+def test_refining(budget, n, q, stop_loss):
     "Images that are good enough are not asked about any more; what is there at the start is never lost"
     service, pool = Service(), torch.rand(40, *SHAPE)
     api = Api(service, CLASSES, SHAPE, budget)
-    start = screen(pool, torch.as_tensor(Service()(pool)).float(), torch.arange(n) % 5)
+    start = select_starts(pool, torch.as_tensor(Service()(pool)).float(), torch.arange(n) % 5)
     before, expected = start.loss, 0
-    for r in recover(api, torch.arange(n) % 5, steps=4, q=q, mu=.1, directions=low_frequency(4, waves), start=start, enough=enough):
-        if r.step and not r.stopped: expected += int((before > enough).sum())*(q+1)
+    for r in recover(api, torch.arange(n) % 5, steps=4, q=q, mu=.1, directions=low_frequency(4, dct), start=start, stop_loss=stop_loss):
+        if r.step and not r.stopped: expected += int((before > stop_loss).sum())*(q+1)
         assert api.n_queries == service.received == expected <= budget and (r.loss <= start.loss).all()
         before = r.loss
 
@@ -134,11 +134,11 @@ def test_learns_from_numpy():
             return score/score.sum(1, keepdims=True)
         return Api(f, chars, SHAPE, 20_000)
     apis = [nearest('ABCDE'), nearest('FGHJK')]
-    cfg = Config(procedural=0, joint_steps=0, enough=0., images=4, steps=20, q=16, directions='blocks4', nz=16, ngf=4, distil_steps=1, query=2,
+    cfg = Config(procedural=0, joint_steps=0, stop_loss=0., images=4, steps=20, q=16, directions='blocks4', nz=16, ngf=4, distil_steps=1, query=2,
                  replay_steps=1, final_steps=2, meta_batch=1)
     memory = Memory()
     records = list(meta_train(seeded(0, conv4, 5, 1, 16, 8), apis, cfg, memory=memory))
-    assert records[-1]['kind'] == 'final' and len(memory) == 2*2*20
+    assert records[-1]['kind'] == 'final_replay' and len(memory) == 2*2*20
     assert all(0 < a.n_queries == 2*20*20*17 <= a.budget for a in apis)
     recovered = [r for r in records if r['kind'] == 'support' and r['visit'] == 0]
     assert recovered[-1]['loss'] < recovered[0]['loss']

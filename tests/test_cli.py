@@ -7,10 +7,7 @@ import torch
 from PIL import Image
 
 from bidf_mkd.models import load_tensors
-from project import command, finish
-
-CHANGES = 'procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'enough 0', 'replay_steps 3', 'meta_batch 1', 'final_steps 30'
-SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', *(o for change in CHANGES for o in ('-p', *change.split()))]
+from project import SMALL, command, command_here, finish
 
 def steps(out, kind):
     "How many steps of a kind are in the log"
@@ -25,16 +22,8 @@ def wait_for(process, out, kind, n):
         assert time.monotonic() < until
         time.sleep(.02)
 
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-    "A demo that nobody disturbed"
-    out = tmp_path_factory.mktemp('whole')/'demo'
-    code, said, err = finish(command(*SMALL, '--out', str(out)))
-    assert code == 0, err
-    return out, said
-
 def test_results(whole):
-    out, said = whole
+    out, said = whole, (whole/'said.txt').read_text()
     r = json.loads((out/'results.json').read_text(encoding='utf-8'))
     assert set(r) >= {'rows', 'n_queries', 'queries_by_api', 'budget', 'seconds', 'seed', 'dataset', 'versions'}
     assert r['n_queries'] == sum(r['queries_by_api'].values()) <= r['budget'] == 4_000 and r['dataset'] == 'glyphs'
@@ -44,7 +33,7 @@ def test_results(whole):
     assert f"{r['n_queries']:,} of 4,000 queries" in said and 'random init' in said
 
 def test_files(whole):
-    out, _ = whole
+    out = whole
     report = (out/'report.html').read_text(encoding='utf-8')
     assert 'Recovered images' in report and 'src="http' not in report and '<link' not in report
     sheets = list((out/'recovered').glob('*.png'))
@@ -52,7 +41,7 @@ def test_files(whole):
     weights, card = load_tensors(out/'model.safetensors', 'model')
     assert card['dataset'] == 'glyphs' and card['n_queries'] <= 4_000 and all(torch.isfinite(v).all() for v in weights.values())
 
-@pytest.mark.parametrize('kind, n', [('draw', 1), ('support', 4), ('query', 3), ('final', 26)])
+@pytest.mark.parametrize('kind, n', [('procedural_queries', 1), ('support', 4), ('query', 3), ('final_replay', 26)])
 def test_killed(whole, tmp_path, kind, n):
     "SIGKILL in the middle of a recovery or of learning; the same command then ends with the same weights and count"
     out = tmp_path/'demo'
@@ -63,9 +52,9 @@ def test_killed(whole, tmp_path, kind, n):
     assert not (out/'results.json').exists()
     code, _, err = finish(command(*SMALL, '--out', str(out)))
     assert code == 0, err
-    weights, expected = (load_tensors(o/'model.safetensors', 'model')[0] for o in (out, whole[0]))
+    weights, expected = (load_tensors(o/'model.safetensors', 'model')[0] for o in (out, whole))
     assert all(torch.equal(v, expected[k]) for k, v in weights.items())
-    ours, theirs = (json.loads((o/'results.json').read_text()) for o in (out, whole[0]))
+    ours, theirs = (json.loads((o/'results.json').read_text()) for o in (out, whole))
     assert all(ours[k] == theirs[k] for k in ('rows', 'n_queries', 'queries_by_api'))
 
 def test_interrupted(tmp_path):
@@ -81,7 +70,7 @@ def test_one_at_a_time(tmp_path):
     "Two demos do not work in one folder"
     out = tmp_path/'demo'
     first = command(*SMALL, '--out', str(out))
-    wait_for(first, out, 'draw', 1)
+    wait_for(first, out, 'procedural_queries', 1)
     code, _, err = finish(command(*SMALL, '--out', str(out)))
     first.kill()
     first.communicate()
@@ -94,7 +83,7 @@ def test_one_at_a_time(tmp_path):
     (['demo', '--episodes', '1'], 'expected at least 2'), (['demo', '-p', 'cats', '1'], 'no setting'), (['dance'], 'invalid choice'),
     (['demo', '--out', '/proc/nothing'], '/proc/nothing'), (['lab', '--colour'], 'unrecognized arguments: --colour')])
 def test_errors_are_one_line(args, word):
-    code, _, err = finish(command(*args))
+    code, _, err = command_here(*args)
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
 
 @pytest.mark.parametrize('broken, word', [('x.png', 'x.png is not a readable image'), (None, 'class g has 2')])
@@ -106,19 +95,19 @@ def test_meta_test_data_is_looked_at_first(tmp_path, broken, word):
             (data/split/c).mkdir(parents=True)
             for i in range(2): Image.new('RGB', (32, 32)).save(data/split/c/f'{i}.png')
     if broken: (data/'meta_test'/'k'/broken).write_bytes(b'no image')
-    code, _, err = finish(command('demo', '--dataset', str(data), '--apis', '1', '--out', str(out)))
+    code, _, err = command_here('demo', '--dataset', data, '--apis', 1, '--out', out)
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
     assert not (out/'zoo').exists() and not (out/'log.jsonl').exists()
 
 def test_other_settings_are_refused(whole):
     "Another seed or number of APIs in the folder of a demo: told before anything is trained"
-    out, _ = whole
+    out = whole
     for change, word in ((['--seed', '1'], 'seed=0, not 1'), (['--apis', '3'], 'apis=2, not 3'), (['--budget', '5000'], 'budget=4000, not 5000')):
-        code, _, err = finish(command(*SMALL, '--out', str(out), *change))
+        code, _, err = command_here(*SMALL, '--out', out, *change)
         assert code == 2 and word in err and len(list((out/'zoo').glob('*.safetensors'))) == 2, err
 
 def test_a_small_budget_is_shared(whole):
-    out, said = whole
+    out = whole
     r = json.loads((out/'results.json').read_text(encoding='utf-8'))
     spent = r['queries_by_api'].values()
     assert max(spent) - min(spent) < 1000 and r['notes'], r

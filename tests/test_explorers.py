@@ -55,7 +55,7 @@ def test_recovery(explorer, opened):
     e = explorer
     e.set('images', 2)
     e.set('steps', 10_000)
-    e.set('enough', 0)
+    e.set('stop loss', 0)
     e.set('budget', 90_000)
     e.click('Run')
     e.wait_for('running: step')
@@ -80,7 +80,7 @@ def test_recovery(explorer, opened):
     assert spent > paused and e.points('loss') == in_kernel(opened, 'len(recovery.records)')
 
     newest = e.titles()[0]
-    e.press('look back', 'ArrowLeft')
+    e.press('step shown', 'ArrowLeft')
     e.wait_for_title(f'^Step (?!{re.escape(newest[5:])})')
     e.click_in('images', .75, .5, '^Image 3, to be b')
     e.click('Keep')
@@ -91,19 +91,19 @@ def test_recovery(explorer, opened):
 def test_boundary(explorer, opened):
     e = explorer
     assert 'The plane through three images · 0 queries' in e.titles()
-    e.click('Look')
+    e.click('Map the plane')
     e.wait_for('done')
     e.wait_for_title('three images · 441 queries')
     e.wait_for_gauge(441)
     assert in_kernel(opened, 'boundary.api.n_queries') == 441
-    e.press('lam', 'ArrowRight')
+    e.press('lambda', 'ArrowRight')
     while in_kernel(opened, "boundary.values['lam']") <= 1: opened.wait_for_timeout(100)
     e.click('Run')
     e.wait_for('done: step 20')
     e.wait_for_title('Query images')
     spent = in_kernel(opened, 'boundary.api.n_queries')
     e.wait_for_gauge(spent)
-    assert e.points('apart') == 21
+    assert e.points('divergence') == 21
     assert e.plot("plot.data.filter(t => t.name === 'boundary query').length") == 3
     e.click_in('images', .05, .5, '^boundary query 0')
     e.click_in('plane', .93, .07, r'^-?\d+\.\d, -?\d+\.\d')
@@ -116,9 +116,9 @@ def test_estimator(explorer, opened):
     for n, q in enumerate((4, 8), 1):
         e.set('q', q)
         e.click('Run')
-        e.wait_for(f'done: waves8, q {q}')
-        e.wait_for_points('worth', n)
-    assert e.plot("plot.data.filter(t => t.meta === 'loss').map(t => t.name).join()") == 'waves8, q 4, mu 0.5,waves8, q 8, mu 0.5'
+        e.wait_for(f'done: dct8, q {q}')
+        e.wait_for_points('quality', n)
+    assert e.plot("plot.data.filter(t => t.meta === 'loss').map(t => t.name).join()") == 'dct8, q 4, mu 0.5,dct8, q 8, mu 0.5'
     e.wait_for_gauge(in_kernel(opened, 'lab.api.n_queries'))
     e.set('budget', 10)
     e.click('Run')

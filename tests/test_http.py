@@ -12,17 +12,17 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-import bidf_mkd.api
-from bidf_mkd.api import (Api, ApiError, BudgetExceeded, Connection, HttpApi, Journal, Nonsense, classes_of, input_of, output_of, quoted, read_answer,
-                          read_message, read_tensor, seconds_of, within, write_tensor)
+import bidf_mkd.http_api
+from bidf_mkd.api import Api, ApiError, BudgetExceeded, InvalidAnswer
+from bidf_mkd.http_api import (Connection, HttpApi, classes_of, input_of, output_of, read_answer, read_message, read_tensor, retry_after_seconds, run_within,
+                               server_message, write_tensor)
+from bidf_mkd.journal import Journal
 from bidf_mkd.models import load_tensors
 from bidf_mkd.recovery import recover
 from bidf_mkd.serve import app, listen, server
-from project import command, environment, finish, run
+from project import SMALL, command, command_here, environment, finish, run
 
 SHAPE, CLASSES, TOKEN = (1, 16, 16), list('abcde'), 'sesame-4711'
-CHANGES = 'procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'enough 0', 'replay_steps 3', 'meta_batch 1', 'final_steps 30'
-SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', *(o for change in CHANGES for o in ('-p', *change.split()))]
 quick = settings(max_examples=40, deadline=None)
 
 def classifier(x):
@@ -35,7 +35,7 @@ def slept():
     "The pauses between attempts, which are not made here"
     with pytest.MonkeyPatch.context() as patch:
         pauses = []
-        patch.setattr(bidf_mkd.api, 'sleep', pauses.append)
+        patch.setattr(bidf_mkd.http_api, 'sleep', pauses.append)
         yield pauses
 
 # a server that misbehaves
@@ -202,9 +202,9 @@ def test_lasting_faults_end_with_a_sentence(fault, monkeypatch):
 def test_attempts_at_the_same_time():
     "None waits for another, nor for one that hangs; their threads are used again"
     over, together, results = Event(), Barrier(4), []
-    with pytest.raises(TookTooLong): within(.05, over.wait)
+    with pytest.raises(TookTooLong): run_within(.05, over.wait)
     for _ in range(20):
-        threads = [Thread(target=lambda: results.append(within(60, together.wait))) for _ in range(4)]
+        threads = [Thread(target=lambda: results.append(run_within(60, together.wait))) for _ in range(4)]
         for t in threads: t.start()
         for t in threads: t.join()
     over.set()
@@ -348,8 +348,8 @@ def test_any_metadata_is_read_or_named(meta):
 @many
 @given(st.text(max_size=30) | st.integers().map(str), st.binary(max_size=30) | anything.map(lambda o: json.dumps(dict(error=o)).encode()))
 def test_any_error_is_told(retry_after, body):
-    wait = seconds_of(retry_after)
-    assert (wait is None or 0 <= wait) and len(quoted(body)) < 300
+    wait = retry_after_seconds(retry_after)
+    assert (wait is None or 0 <= wait) and len(server_message(body)) < 300
 
 async def call(app, method, path, body=b'', headers={}):
     "Status, headers and body of an answer, without a network"
@@ -425,7 +425,7 @@ def test_rounded_answers_do_not_sum_to_one():
         for name, expected in ('m', [.4, .4, 0, 0, 0]), ('n', [.4, .4, 0, 0, 0]):
             assert torch.allclose(HttpApi(url, name)(x), torch.tensor(expected).expand(20, 5), atol=1e-6)
     for p in [.41, .4, 0, 0, 0], [.1, 0, 0, 0, 0], [0]*5, [.9]*5:
-        with pytest.raises(Nonsense): Api(lambda x: np.tile(p, (len(x), 1)), CLASSES, SHAPE)(x)
+        with pytest.raises(InvalidAnswer): Api(lambda x: np.tile(p, (len(x), 1)), CLASSES, SHAPE)(x)
 
 def test_clients_have_budgets(monkeypatch):
     "Each token is a client, whose images are counted by model; requests at the same time do not overspend"
@@ -451,7 +451,7 @@ def test_clients_have_rates(slept):
         web = HttpApi(url, 'm', retries=1)
         web(torch.rand(10, *SHAPE))
         slept.clear()
-        with pytest.raises(ApiError, match='0.5 images a second'): web(torch.rand(1, *SHAPE))
+        with pytest.raises(ApiError, match='0.5 images per second'): web(torch.rand(1, *SHAPE))
         assert len(slept) == 1 and 10 < slept[0] <= 20 and (web.n_queries, web.n_failed) == (10, 0)
 
 def test_our_own_rate(slept):
@@ -581,14 +581,6 @@ def served(*args, **env):
         process.kill()
         process.communicate()
 
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-    "A demo in one process"
-    out = tmp_path_factory.mktemp('whole')/'demo'
-    code, _, err = said(*SMALL, '--out', out)
-    assert code == 0, err
-    return out
-
 def same(ours, theirs):
     "Whether two demos learned the same"
     a, b = (json.loads((o/'results.json').read_text()) for o in (ours, theirs))
@@ -638,5 +630,5 @@ def test_ctrl_c_ends_a_server(whole):
 
 @pytest.mark.parametrize('args, word', [(['serve', '/nowhere'], 'holds no models'), (['demo', '--api', 'http://u:p@host'], 'without a user')])
 def test_errors_are_one_line(args, word):
-    code, _, err = said(*args)
+    code, _, err = command_here(*args)
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err

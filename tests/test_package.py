@@ -3,7 +3,7 @@ import zipfile
 from configparser import ConfigParser
 from importlib.metadata import Distribution
 
-import pytest
+import pytest, yaml
 
 import bidf_mkd
 from project import LIB, NBS, ROOT, copy_project, python
@@ -13,7 +13,9 @@ def settings():
     ini.read(ROOT/'settings.ini', encoding='utf-8')
     return ini['DEFAULT']
 
-def test_version(): assert settings()['version'] == bidf_mkd.__version__, 'settings.ini and bidf_mkd/__init__.py differ'
+def test_version():
+    cited = yaml.safe_load((ROOT/'CITATION.cff').read_text(encoding='utf-8'))
+    assert settings()['version'] == bidf_mkd.__version__ == cited['version'], 'settings.ini, bidf_mkd/__init__.py and CITATION.cff differ'
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
@@ -28,7 +30,7 @@ def info(wheel): return Distribution.at(next(wheel.glob('*.dist-info')))
 
 def test_holds_the_modules_experiments_and_tutorials_alone(wheel):
     held = {p.relative_to(wheel).as_posix() for p in wheel.rglob('*') if p.is_file()}
-    along = {f'{LIB.name}/{kind}/{p.name}' for kind in ('experiments', 'tutorials') for p in (NBS/kind).glob('*.*') if p.suffix in ('.ipynb', '.yaml')}
+    along = {f'{LIB.name}/{kind}/{p.name}' for kind in ('experiments', 'tutorials') for p in (NBS/kind).glob('*.*') if p.suffix in ('.ipynb', '.yaml', '.svg')}
     assert {o for o in held if '.dist-info/' not in o} == {p.relative_to(ROOT).as_posix() for p in LIB.rglob('*.py')} | along
 
 def test_holds_the_license(info):
@@ -46,7 +48,10 @@ def test_command_works_without_the_project(wheel, info, tmp_path):
     [command] = info.entry_points.select(group='console_scripts', name='bidf-mkd')
     call = f'import sys; from {command.module} import {command.attr} as main; sys.argv = ["bidf-mkd", "--help"]; sys.exit(main())'
     assert 'bidf-mkd' in python('-c', call, cwd=tmp_path, PYTHONPATH=str(wheel)), 'its help does not name it'
-    found = python('-c', 'from bidf_mkd.batch import find, preset; print(find("recovery", ".ipynb"), preset("quick"))', cwd=tmp_path, PYTHONPATH=str(wheel))
+    find = 'from bidf_mkd.batch import find_file, read_preset; print(find_file("recovery", ".ipynb"), read_preset("quick"))'
+    found = python('-c', find, cwd=tmp_path, PYTHONPATH=str(wheel))
     assert str(wheel) in found and 'apis' in found
-    fill = 'from bidf_mkd.batch import shipped; from bidf_mkd.lab import Path, fill; print(fill(Path("mine"), shipped("tutorials")))'
-    assert 'explorers.ipynb' in python('-c', fill, cwd=tmp_path, PYTHONPATH=str(wheel)) and (tmp_path/'mine'/'explorers.ipynb').exists()
+    copy = '''from bidf_mkd.batch import packaged_notebooks
+from bidf_mkd.lab import Path, copy_notebooks
+print(copy_notebooks(Path("mine"), packaged_notebooks("tutorials")))'''
+    assert 'explorers.ipynb' in python('-c', copy, cwd=tmp_path, PYTHONPATH=str(wheel)) and (tmp_path/'mine'/'explorers.ipynb').exists()

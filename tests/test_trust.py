@@ -4,14 +4,14 @@ import itertools
 import pytest
 import torch
 
-from bidf_mkd.api import Api, ApiError, Nonsense
+from bidf_mkd.api import Api, ApiError, InvalidAnswer
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train
 
 SHAPE = (1, 16, 16)
-CFG = Config(trust=16, procedural=24, images=2, steps=2, enough=0., q=3, directions='blocks4', distil_steps=1, distil_inner_steps=1, distil_batch=6, query=1,
-             replay_steps=1, final_steps=2, inner_steps=1, meta_batch=1, joint_steps=3)
+CFG = Config(trust_images=16, procedural=24, images=2, steps=2, stop_loss=0., q=3, directions='blocks4', distil_steps=1, distil_inner_steps=1, distil_batch=6,
+             query=1, replay_steps=1, final_steps=2, inner_steps=1, meta_batch=1, joint_steps=3)
 
 def brightness(x):
     "Knows five shades of grey"
@@ -45,10 +45,10 @@ def test_nonsense_is_left_out():
     told = {r['visit']: r['message'] for r in records if r['kind'] == 'left_out'}
     assert set(told) == {1, 2} and 'answers differently' in told[1] and 'same answer' in told[2]
     assert apis[1].n_queries <= 48 and apis[2].n_queries == 16          # and no more is spent on them
-    assert {c[0] for c in memory.classes} == {'0', '3'} and records[-1]['kind'] == 'final'
+    assert {c[0] for c in memory.classes} == {'0', '3'} and records[-1]['kind'] == 'final_replay'
     assert records[-1]['n_queries'] == sum(a.n_queries for a in apis)
 
-@pytest.mark.parametrize('honest_for', [60, 100, 160, 250])             # until the drawn images, the recovery, the end of it, all images
+@pytest.mark.parametrize('honest_for', [60, 100, 160, 250])             # until the procedural images, the recovery, the end of it, all images
 def test_who_begins_with_nonsense_is_forgotten(honest_for):
     apis, memory = apis_of(brightness, Rotten(honest_for), corner), Memory()
     _, records = trained(apis, memory=memory)
@@ -56,10 +56,10 @@ def test_who_begins_with_nonsense_is_forgotten(honest_for):
     assert [r['visit'] for r in told] == [1] and 'no probabilities' in told[0]['message']
     assert apis[1].n_failed > 0 and apis[1].n_queries <= honest_for
     assert {memory.sources[s][0][0] for s in memory.source} == {'0', '2'} | ({'1'} if honest_for == 250 else set())
-    assert records[-1]['kind'] == 'final' and ('ask' in {r['kind'] for r in records[:records.index(told[0])]}) == (honest_for == 250)
+    assert records[-1]['kind'] == 'final_replay' and ('cross_queries' in {r['kind'] for r in records[:records.index(told[0])]}) == (honest_for == 250)
 
 def test_without_the_test_it_is_an_error():
-    with pytest.raises(Nonsense): trained(apis_of(brightness, Rotten(60)), Config(**vars(CFG) | dict(trust=0)))
+    with pytest.raises(InvalidAnswer): trained(apis_of(brightness, Rotten(60)), Config(**vars(CFG) | dict(trust_images=0)))
 
 def test_nobody_is_left(tmp_path):
     for _ in range(2):                                                  # also the next time, for nothing
@@ -75,7 +75,7 @@ def test_a_namesake_keeps_its_images():
 def test_what_is_there_is_learned_though_nobody_is_left():
     memory = Memory()
     _, records = trained(apis_of(Rotten(250)), memory=memory)
-    assert 'left_out' in {r['kind'] for r in records} and records[-1]['kind'] == 'final' and len(memory)
+    assert 'left_out' in {r['kind'] for r in records} and records[-1]['kind'] == 'final_replay' and len(memory)
 
 def test_a_test_that_cannot_be_paid_costs_nothing():
     apis = apis_of(brightness)
@@ -97,6 +97,6 @@ def test_resumes_with_who_is_left_out(tmp_path):
         assert all(torch.equal(p, q) for p, q in zip(whole.state_dict().values(), again.state_dict().values())), stop
         assert apis[1].n_queries <= 48
 
-@pytest.mark.parametrize('trust', [1, 7])
-def test_too_few_to_judge_by(trust):
-    with pytest.raises(ValueError, match='at least 8 images'): Config(trust=trust)
+@pytest.mark.parametrize('trust_images', [1, 7])
+def test_too_few_to_judge_by(trust_images):
+    with pytest.raises(ValueError, match='at least 8 images'): Config(trust_images=trust_images)

@@ -1,0 +1,245 @@
+"""The tables of docs/results.md, from what the benchmarks have written. The text around them is written there by hand.
+
+python docs/generate/results.py puts today's tables into the page; the site always has today's."""
+import json, re
+from itertools import groupby
+from pathlib import Path
+from statistics import mean, median
+from textwrap import fill
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, RESULTS = ROOT/'docs'/'results.md', ROOT/'benchmarks'/'results'
+
+DATA = dict(cifar_fs='CIFAR-FS', glyphs='characters')
+SCENARIOS = dict(
+    ss='API-SS: one data set, one architecture', sh='API-SH: one data set, several architectures', mh='API-MH: several data sets and architectures')
+METHODS = {   # how images are recovered
+    "paper's estimator": "the paper's estimator, generator from scratch", '8x8 blocks, q=16': '8x8 blocks, q=16, generator from scratch',
+    'ours': 'starts selected from 250 procedural images, then refined'}
+POLICIES = {
+    'probabilities': 'all probabilities', '3 digits': 'rounded to 3 digits', '1 digit': 'rounded to 1 digit', 'label only': 'label only',
+    'best class and its probability': 'the best class and its probability', '8-bit images': 'all probabilities of 8-bit images'}
+
+# tables
+
+def table(rows, **columns):
+    "A table in Markdown: a function row -> cell for each title"
+    lines = [columns, ['---']*len(columns), *([f(r) for f in columns.values()] for r in rows)]
+    return '\n'.join(f'| {" | ".join(map(str, cells))} |' for cells in lines)
+
+def read(name): return json.loads((RESULTS/f'{name}.json').read_text(encoding='utf-8'))
+
+def hardware(results): return f'*{results["hardware"]}, PyTorch {results["versions"]["torch"]}*'.replace(' 1 threads', ' 1 thread')
+
+def grouped(rows, *keys):
+    "Rows by the values of `keys`, in the order in which these come first"
+    def key(r): return tuple(r[k] for k in keys)
+    order = list(dict.fromkeys(map(key, rows)))
+    return groupby(sorted(rows, key=lambda r: order.index(key(r))), key)
+
+def only(rows, **wanted): return [r for r in rows if all(r.get(k) == v for k, v in wanted.items())]
+
+PLUS_MINUS = '\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}'
+
+def interval(r, key='mean'): return f'{r[key]:.1f}{PLUS_MINUS}{r["ci95" if key == "mean" else f"{key}_ci95"]:.1f}'
+
+def difference(r, key='gain'): return f'{r[key]:+.1f}{PLUS_MINUS}{r[f"{key}_ci95"]:.1f}'
+
+def statistics(r): return 'transductive' if r['transductive'] else 'inductive'
+
+def count(n): return f'{n:,.0f}'
+
+def protocols(rows):
+    "A table of all protocols: before, after, and the paired gain"
+    return table(rows, shot=lambda r: r['shot'], classifier=lambda r: r['classifier'], **{'batch statistics': statistics,
+        'random initialisation': lambda r: interval(r, 'before'), 'bidf_mkd': interval, 'gain': difference})
+
+def with_before(rows, first, last):
+    "Rows of the method `last`, with what `first` has in the same protocol"
+    def key(r): return r['shot'], r['classifier'], r['transductive']
+    before = {key(r): r for r in only(rows, method=first)}
+    return [r | dict(before=before[key(r)]['mean'], before_ci95=before[key(r)]['ci95']) for r in only(rows, method=last)]
+
+def by_method(rows, cell, **more):
+    "A table with a line for each method; `cell` makes a cell of a row, and each of `more` one of a method"
+    cells = {(r['method'], r['shot'], r['classifier']): r for r in rows}
+    def measured(*at): return lambda m: cell(cells[(m, *at)])
+    def costs(key): return lambda m: count(cells[m, 1, 'prototype'][key])
+    return table(dict.fromkeys(r['method'] for r in rows), method=str, **{f'{c}, {s}-shot': measured(s, c) for c in ('prototype', 'finetune') for s in (1, 5)},
+                 **more, queries=costs('n_queries'), seconds=costs('seconds'))
+
+# what is learned
+
+def demo():
+    results = read('demo')
+    yield f'*{results["hardware"]}; {results["note"]}*'
+    yield protocols(results['rows'])
+
+def cifar_fs():
+    results = read('accuracy')
+    yield hardware(results)
+    yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss'), 'random initialisation', 'ours'))
+
+def accuracy():
+    results = read('accuracy')
+    yield hardware(results)
+    for (scenario, dataset), own in grouped(results['rows'], 'scenario', 'dataset'):
+        own = only(own, transductive=True)
+        def paired(m): return ', '.join(difference(r, 'ours_minus_method') for r in only(own, method=m, classifier='prototype') if m != 'ours')
+        yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}'
+        yield f'{own[0]["n"]} tasks, seed {own[0]["seed"]}.'
+        yield by_method(own, interval, **{'paired difference (ours - method)': paired})
+
+def folder():
+    yield protocols(with_before(read('folder')['rows'], 'random init', 'bidf_mkd'))
+
+def budget():
+    results = read('queries')
+    rows = [r for r in results['rows'] if 'budget' in r]
+    yield hardware(results)
+    order = 'random initialisation', "paper's method", 'procedural images alone', "ours, the paper's estimator", 'ours'
+    for classifier in 'prototype', 'finetune':
+        own = only(rows, classifier=classifier)
+        at = {(r['dataset'], r['method'], r['shot']): r for r in own}
+        columns = dict.fromkeys(r['dataset'] for r in own)
+        def cell(dataset, shot):
+            return lambda m: interval(at[dataset, m, shot]) if m in order else difference(at[dataset, 'ours', shot])
+        def queries(dataset): return lambda m: count(at[dataset, m, 1]['n_queries']) if m in order else ''
+        methods = [m for m in order if m in {r['method'] for r in own}]
+        yield table([*methods, "paired difference (ours - paper's method)"], **{classifier: str}, **{title: f for d in columns for title, f in {
+            f'queries, {DATA[d]}': queries(d), f'{DATA[d]}, 1-shot': cell(d, 1), f'{DATA[d]}, 5-shot': cell(d, 5)}.items()})
+
+# what images cost, what APIs reveal, bad APIs
+
+def costs():
+    results = read('queries')
+    yield hardware(results)
+    for (dataset,), own in grouped([r for r in results['rows'] if 'queries_to_0.1' in r], 'dataset'):
+        own = list(own)
+        paper = {(r['api'], r['seed']): r for r in only(own, method="paper's estimator")}
+        def middle(m, loss): return median(r[f'queries_to_{loss}'] or float('inf') for r in only(own, method=m))
+        def reached(m):
+            some, late = only(own, method=m), [r['queries'] for r in only(own, method=m) if r['queries_to_0.1'] is None]
+            if not late: return count(middle(m, .1))
+            if middle(m, .1) == float('inf'): return f'not within {max(late):,} ({len(late)} of {len(some)})'
+            return f'{count(middle(m, .1))} ({len(late)} of {len(some)} not within {max(late):,})'
+        def fewer(m):
+            if m == "paper's estimator": return 1
+            there = [(paper[r['api'], r['seed']], r) for r in only(own, method=m)]
+            ratios = [(p['queries_to_0.1'] or p['queries'])/r['queries_to_0.1'] if r['queries_to_0.1'] else 0 for p, r in there]
+            least, number = 'at least '*(middle("paper's estimator", .1) == float('inf')), lambda v: f'{v:.1f}' if v < 10 else f'{v:.0f}'
+            return least + number(median(ratios)) + f' ({number(min(ratios))})'*(min(ratios) > 0)
+        def average(m, key): return mean(r[key] for r in only(own, method=m))
+        yield table(METHODS, **{DATA[dataset]: METHODS.get, 'queries to 0.5': lambda m: count(middle(m, .5)), 'queries to 0.1': reached,
+            'times fewer (worst)': fewer, 'distance within a class': lambda m: f'{average(m, "diversity"):.2f}',
+            'recognised': lambda m: f'{average(m, "recognised"):.0%}'})
+
+def policy(r): return POLICIES[r['policy']] + ', recommended settings'*r['recommended']
+
+def reveals():
+    results = read('reveals')
+    yield hardware(results)
+    recovered = [r for r in results['rows'] if 'recognised' in r]
+    cells = {}
+    for r in recovered: cells.setdefault((policy(r), r['dataset']), []).append(r)
+    columns = {}
+    for d in dict.fromkeys(r['dataset'] for r in recovered):
+        def average(key, form, d=d): return lambda p: form.format(mean(r[key] for r in cells[p, d]))
+        columns |= {f'queries, {DATA[d]}': average('n_queries', '{:,.0f}'), f'true loss, {DATA[d]}': average('loss', '{:.2f}'),
+                    f'recognised, {DATA[d]}': average('recognised', '{:.0%}')}
+    yield table(dict.fromkeys(p for p, _ in cells), policy=str, **columns)
+
+def learned_from_less():
+    rows = [r for r in read('reveals')['rows'] if 'mean' in r]
+    at = {(policy(r), r['classifier'], r['shot']): r for r in rows}
+    first = policy(rows[0])
+    def cell(c, s): return lambda p: interval(at[p, c, s]) + f' ({difference(at[p, c, s])})'*(p != first)
+    yield table(dict.fromkeys(map(policy, rows)), **{'what APIs reveal': str, 'queries': lambda p: count(at[p, 'prototype', 1]['n_queries'])},
+                **{f'{c}, {s}-shot': cell(c, s) for c in ('prototype', 'finetune') for s in (1, 5)})
+
+def untrusted():
+    results = read('untrusted')
+    yield hardware(results)
+    def name(rows):
+        r = rows[0]
+        if not r['bad']: return f'the {r["apis"]} honest APIs alone'
+        tested = f'tested with {r["trust_images"]} images' if r['trust_images'] else 'not tested'
+        return f'and {r["bad"]} ({r["case"]}), {tested}'
+    def cell(c, s): return lambda rows: (difference if rows[0]['bad'] else interval)(only(rows, classifier=c, shot=s)[0])
+    yield table([list(own) for _, own in grouped(results['rows'], 'case', 'trust_images')], **{
+        'APIs': name, 'queries (to the bad ones)': lambda rows: count(rows[0]['n_queries']) + f' ({rows[0]["n_queries_bad"]:,})'*bool(rows[0]['bad'])},
+        **{f'{c}, {s}-shot': cell(c, s) for c in ('prototype', 'finetune') for s in (1, 5)})
+
+# the parts, speed, scale
+
+def ablation():
+    results = read('ablation')
+    yield hardware(results)
+    for (dataset,), own in grouped(results['rows'], 'dataset'):
+        own = list(own)
+        def cell(r): return (interval if r['method'] == own[0]['method'] else difference)(r)
+        yield f'### {DATA[dataset].capitalize() if dataset == "glyphs" else DATA[dataset]}'
+        yield f'{own[0]["n"]} tasks, seed {own[0]["seed"]}.'
+        yield by_method(own, cell)
+
+def speed():
+    results = read('speed')
+    yield hardware(results)
+    agreement = ', '.join(f'{v:.0e} ({k})' for k, v in results['rows'][0]['agreement'].items())
+    yield fill(f'Largest relative differences between the two, in float64: {agreement}.', 156)
+    for (device, threads), own in grouped(results['rows'], 'device', 'threads'):
+        yield f'### {device.upper()}, {threads} thread{"s"*(threads > 1)}'
+        yield table(own, **{
+            'what': lambda r: r['name'] + f' ({r["ours"]})'*(r['ours'] != 'ours'), 'shot': lambda r: r['shot'] or '',
+            'plain (s)': lambda r: f'{r["plain_seconds"]:.3f}', 'ours (s)': lambda r: f'{r["ours_seconds"]:.3f}',
+            'times faster': lambda r: f'{r["ratio"]:.2f}'})
+
+def medians(rows, *keys):
+    "One row for each value of `keys`: medians of all other numbers, and the worst ratio"
+    for _, own in grouped(rows, *keys):
+        own = list(own)
+        yield {k: own[0][k] if k in keys or isinstance(v, str) else median(r[k] for r in own) for k, v in own[0].items()} | dict(
+            worst=max(r.get('ratio', 0) for r in own), repeats=len(own))
+
+def http():
+    results = read('http')
+    yield hardware(results)
+    yield table(medians(results['rows'], 'tensors', 'batch'), tensors=lambda r: r['tensors'], **{
+        'images per request': lambda r: r['batch'], 'ours (images per second)': lambda r: count(r['ours']),
+        'bare (images per second)': lambda r: count(r['bare']), 'times as long as bare': lambda r: f'{r["ratio_to_bare"]:.2f}'})
+    several = {k: v for k, v in results['ratios'].items() if 'ours' not in k}
+    yield '\n'.join(f'- {k.replace("against", "compared with")}: {v:.1f} times as fast' for k, v in several.items())
+
+def batch():
+    results = read('batch')
+    yield hardware(results)
+    yield table(medians(results['rows'], 'executor'), executor=lambda r: r['executor'], runs=lambda r: count(r['runs']), **{
+        'sweep (s)': lambda r: f'{r["seconds"]:.1f}', 'papermill alone (s)': lambda r: f'{r["bare_seconds"]:.1f}',
+        'times as long': lambda r: f'{r["ratio"]:.2f}', 'worst': lambda r: f'{r["worst"]:.2f}', 'repeats': lambda r: r['repeats']})
+
+def live():
+    results = read('live')
+    yield hardware(results)
+    yield table(medians(results['rows'], 'q', 'steps'), q=lambda r: r['q'], steps=lambda r: r['steps'], images=lambda r: count(r['images']), **{
+        'queries': lambda r: count(r['n_queries']), 'bare loop (s)': lambda r: f'{r["bare_seconds"]:.2f}', 'explorer (s)': lambda r: f'{r["seconds"]:.2f}',
+        'times as long': lambda r: f'{r["ratio"]:.2f}', 'worst': lambda r: f'{r["worst"]:.2f}', 'repeats': lambda r: r['repeats']})
+
+def scale():
+    results = read('scale')
+    yield hardware(results)
+    for _, own in grouped(results['rows'], 'kind'):
+        settings = {title: lambda r, k=k: r[k] for title, k in dict(kind='kind', architecture='arch', size='size', images='images', q='q', APIs='apis').items()}
+        yield table(own, **settings, queries=lambda r: count(r['n_queries']), seconds=lambda r: f'{r["seconds"]:.2f}',
+                    **{'peak MB': lambda r: count(r['peak_mb'])})
+
+# the page
+
+TABLES = {f.__name__: f for f in (
+    demo, cifar_fs, accuracy, folder, budget, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live, scale)}
+
+def filled(text, tables=TABLES):
+    "A page with today's tables between its marks `<!-- table: NAME -->` and `<!-- end -->`"
+    def put(found): return '\n\n'.join([found[1], *tables[found[2]](), found[3]])
+    return re.sub(r'(<!-- table: (\w+) -->)\n.*?(<!-- end -->)', put, text, flags=re.S)
+
+if __name__ == '__main__': PAGE.write_text(filled(PAGE.read_text(encoding='utf-8')), encoding='utf-8')
