@@ -16,18 +16,18 @@ from torch.nn import functional as F
 
 # %% ../nbs/03_api.ipynb #046e0c18
 class ApiError(RuntimeError):
-    "An API did not answer, or what it answered is no set of probabilities"
-    unsent = 0 # images of the call that certainly did not reach it
+    "An API did not answer, or its answers are not probabilities"
+    unsent = 0 # images of the call that certainly did not reach the API
 
 class InvalidAnswer(ApiError):
-    "An API answered, but no probabilities"
+    "An API answered, but not with probabilities"
 
 class BudgetExceeded(RuntimeError):
-    "The call would have sent more images than the budget allows; it was not made"
+    "The call would have sent more images than the budget allows, so it was not made"
 
 # %% ../nbs/03_api.ipynb #2ab44a39
 def probabilities(p:torch.Tensor)->torch.Tensor:
-    "Everything"
+    "All probabilities, as they are"
     return p
 
 def label_only(p:torch.Tensor)->torch.Tensor:
@@ -35,11 +35,11 @@ def label_only(p:torch.Tensor)->torch.Tensor:
     return torch.zeros_like(p).scatter_(1, p.argmax(1, keepdim=True), 1.)
 
 def rounded(digits:int)->Callable:
-    "Probabilities rounded to so many decimal digits"
+    "Probabilities rounded to this many decimal digits"
     return lambda p: p.round(decimals=digits)
 
 def top_k(k:int)->Callable:
-    "The `k` largest probabilities; what is left is spread evenly over the other classes"
+    "The `k` largest probabilities; the rest is spread evenly over the other classes"
     def reveal(p):
         if not 0 < k <= p.shape[1]: raise ValueError(f'top_k: expected 1 to {p.shape[1]} of {p.shape[1]} classes, got {k}')
         value, index = p.topk(k, dim=1)
@@ -48,7 +48,7 @@ def top_k(k:int)->Callable:
     return reveal
 
 def eight_bit(x:torch.Tensor)->torch.Tensor:
-    "Images as files hold them: 256 levels"
+    "Images rounded to 256 levels, as in image files"
     return (x*255).round()/255
 
 OUTPUT_POLICIES = dict(probabilities=probabilities, label_only=label_only) | {
@@ -59,7 +59,7 @@ def compose(
     policies:str|Callable|Sequence[str|Callable], # one or several, by name or as functions
     known:dict[str, Callable]
 )->Callable:
-    "Policies applied one after the other"
+    "One function that applies policies one after the other"
     chosen = [policies] if isinstance(policies, str) or callable(policies) else list(policies)
     for o in chosen:
         if not (callable(o) or isinstance(o, str) and o in known): raise ValueError(f'expected one of {", ".join(known)} or a function, got {o!r}')
@@ -67,16 +67,16 @@ def compose(
 
 # %% ../nbs/03_api.ipynb #72b1783c
 class Api:
-    "A classifier of which nothing is known but its answers: counts, caps and validates"
+    "A classifier that is known only by its answers: counts, caps and validates queries"
     def __init__(self,
         f:Callable,                        # images (n,c,h,w) float in [0,1] -> probabilities (n,way)
-        classes:Sequence[str],             # the names of the classes it answers for, in order
+        classes:Sequence[str],             # the names of its classes, in order
         shape:Sequence[int],               # (c,h,w) of the images it accepts
-        budget:float=math.inf,             # images that may be sent in all
-        reveals:str|Callable|Sequence='probabilities', # of `OUTPUT_POLICIES`, or functions from probabilities to what is let out; several are applied in turn
-        accepts:str|Callable|Sequence='float', # likewise of `INPUT_POLICIES`: what becomes of the images
-        tolerance:float=.01,                   # how far answers may be from probabilities; their sum also by what rounding to 1 or 2 digits does
-        cost_per_image:int=1               # queries that an image costs, where `f` asks about several in its place
+        budget:float=math.inf,             # the most images that may be sent
+        reveals:str|Callable|Sequence='probabilities', # output policies, by name (`OUTPUT_POLICIES`) or as functions; several are applied in turn
+        accepts:str|Callable|Sequence='float', # input policies, likewise (`INPUT_POLICIES`)
+        tolerance:float=.01,                   # how far answers may be from probabilities; rounding to 1 or 2 digits may move their sum further
+        cost_per_image:int=1               # queries per image, if `f` sends several images for each one
     ):
         self.f, self.classes, self.shape, self.budget, self.tolerance, self.cost_per_image = f, tuple(classes), tuple(shape), budget, tolerance, cost_per_image
         self.n_queries = self.n_failed = 0
@@ -86,7 +86,7 @@ class Api:
         if len(set(self.classes)) != len(self.classes): raise ValueError(f'class names must differ: got {self.classes}')
         if not budget >= 0: raise ValueError(f'a budget is a number of images, 0 or more: got {budget}')
         self.reveals, self.accepts = compose(reveals, OUTPUT_POLICIES), compose(accepts, INPUT_POLICIES)
-        self.reveals(torch.full((1, self.way), 1/self.way)) # a policy that does not fit is told before anything is paid
+        self.reveals(torch.full((1, self.way), 1/self.way)) # a policy that does not fit is an error before anything is paid for
 
     @property
     def way(self)->int: return len(self.classes)
@@ -99,13 +99,13 @@ class Api:
     def __call__(self,
         x:torch.Tensor  # images (n,c,h,w), float in [0,1]
     )->torch.Tensor:    # what the API reveals, (n,way), on the device of the images
-        "Ask about images. Costs `cost_per_image` queries per image; images that got no good answer are counted in `n_failed`, and against the budget"
+        "Ask about images. Costs `cost_per_image` queries per image; images without a valid answer are counted in `n_failed`, and against the budget"
         check_images(x, self.shape)
         self.afford(len(x))
         n, asked = len(x)*self.cost_per_image, self.accepts(x.detach())
         self.n_failed += n # until there is an answer
         try: p = check_answers(self._ask(asked), len(x), self.classes, self.tolerance)
-        except BudgetExceeded: # of an API behind this one: nothing was sent
+        except BudgetExceeded: # raised by an API behind this one: nothing was sent
             self.n_failed -= n
             raise
         except ApiError as e:
@@ -120,7 +120,7 @@ class Api:
         n *= self.cost_per_image
         if n > self.remaining: raise BudgetExceeded(f'{n:,} more images asked for, {self.remaining:,} left of a budget of {self.budget:,}')
 
-    def _own(self, x): return x.clone() # for a function that may change it
+    def _own(self, x): return x.clone() # `f` may change it
 
     @torch.no_grad()
     def _ask(self, x):
@@ -140,10 +140,10 @@ def check_images(x:torch.Tensor, shape:tuple[int, int, int]):
     if not (low >= 0 and high <= 1): raise ValueError(f'image values must lie in [0, 1] and be numbers, got {low:.3g} to {high:.3g}')
 
 def check_answers(p:torch.Tensor, n:int, classes:tuple[str, ...], tolerance:float=1e-2)->torch.Tensor:
-    "`p` as float32 if it holds the probabilities of `n` images, else an `InvalidAnswer` error"
+    "`p` as float32; raises `InvalidAnswer` unless it holds the probabilities of `n` images"
     if tuple(p.shape) != (n, len(classes)): raise InvalidAnswer(f'expected answers of shape ({n}, {len(classes)}), got {tuple(p.shape)}')
     p = p.detach().float()
-    told = p.cpu().numpy() # numpy is quicker with a few numbers
+    told = p.cpu().numpy() # numpy is faster for a few numbers
     low, high = told.min(), told.max()
     if not (low >= -tolerance and high <= 1+tolerance): raise InvalidAnswer(f'the answers are no probabilities: values from {low:.3g} to {high:.3g}')
     worst, digit = np.abs(told.sum(1) - 1).max(), .1 if np.abs(10*told - np.round(10*told)).max() < 1e-4 else .01
@@ -153,14 +153,14 @@ def check_answers(p:torch.Tensor, n:int, classes:tuple[str, ...], tolerance:floa
 
 # %% ../nbs/03_api.ipynb #02be0190
 def from_scores(
-    client:Callable,        # list of PIL images -> for each a list of dicts with `label` and `score` (pipelines of Hugging Face, many web services)
+    client:Callable,        # list of PIL images -> for each a list of dicts with `label` and `score` (pipelines of Hugging Face, many web APIs)
     classes:Sequence[str]
 )->Callable:                # images (n,c,h,w) in [0,1] -> probabilities (n,way)
-    "Answers in lists as a matrix. Classes that an answer leaves out share what is left of 1"
+    "A function that turns lists of scores into a matrix; classes missing from an answer share the remaining probability"
     def row(answer):
         try: scores = {o['label']: float(o['score']) for o in answer}
         except (TypeError, KeyError, ValueError): raise InvalidAnswer(f'expected a list of dicts with label and score, got {answer!r:.100}') from None
-        if unknown := scores.keys() - set(classes): raise InvalidAnswer(f'it answers with classes that it should not know: {", ".join(map(str, unknown)):.100}')
+        if unknown := scores.keys() - set(classes): raise InvalidAnswer(f'it answers with unknown classes: {", ".join(map(str, unknown)):.100}')
         rest = max(0., 1 - sum(scores.values()))/max(1, len(classes) - len(scores))
         return [scores.get(c, rest) for c in classes]
     def pictures(x):
@@ -171,9 +171,9 @@ def from_scores(
 # %% ../nbs/03_api.ipynb #eaa53041
 def resized(
     api:Callable,
-    shape:Sequence[int] # (c,h,w) of the images to ask about, c 1 or 3
+    shape:Sequence[int] # (c,h,w) of the images to be sent, with c 1 or 3
 )->Api:
-    "The same API for images of another size or number of channels. Its budget is what is left of that of the one behind it"
+    "The same API for images of another size or number of channels. Its budget is what the API behind it has left"
     c, h, w = api.shape
     if {c, shape[0]} - {1, 3} and c != shape[0]: raise ValueError(f'expected images of 1 or 3 channels, got {shape[0]} for an API that takes {c}')
     def f(x):

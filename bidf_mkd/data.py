@@ -44,9 +44,9 @@ class Episodes:
     def __init__(self,
         x:torch.Tensor, # images (n,c,h,w), uint8, or float in [0,1]
         y:torch.Tensor, # labels (n,)
-        way:int=5,      # classes a task
-        shot:int=1,     # support images a class
-        query:int=15,   # query images a class
+        way:int=5,      # classes per task
+        shot:int=1,     # support images per class
+        query:int=15,   # query images per class
         n:int=600,      # number of tasks
         seed:int=0,
         names:Sequence[str]=() # class names, for errors
@@ -64,7 +64,7 @@ class Episodes:
         few, c = min((len(r), c) for c, r in zip(self.labels, self.rows))
         need = self.shot + self.query
         if few < need:
-            raise ValueError(f'episodes of {self.shot} shot and {self.query} queries need {need} images a class; class {names[c] if names else c} has {few}')
+            raise ValueError(f'episodes of {self.shot} shot and {self.query} queries need {need} images per class; class {names[c] if names else c} has {few}')
 
     def __len__(self): return self.n
 
@@ -138,7 +138,7 @@ def glyphs(
     split:str='meta_train', # one of `SPLITS`
     size:int=32,            # height and width in pixels
     channels:int=3,         # 3: coloured, 1: grey
-    per_class:int=60,       # images a class
+    per_class:int=60,       # images per class
     seed:int=0
 )->tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]: # images uint8 (n,c,h,w), labels (n,), class names
     "A split of the glyphs"

@@ -33,7 +33,7 @@ from .zoo import Zoo, scenario
 class Plan:
     "The size of a demo"
     apis:int        # how many APIs
-    api_steps:int   # training steps of each
+    api_steps:int   # training steps per API
     episodes:int    # meta-test episodes for each number of shots
     cfg:Config
     policies:dict = field(default_factory=dict) # what the APIs reveal and accept
@@ -47,12 +47,12 @@ SHOTS = 1, 5
 def plan_for(
     dataset:str,
     seed:int=0,
-    budget:int|None=None,   # images sent to all APIs together; the plan's own by default
+    budget:int|None=None,   # images that all APIs together may be sent; that of the plan by default
     apis:int|None=None, episodes:int|None=None, # likewise
     changes:Sequence[tuple[str, str]]=(), # names and values of settings (`Config`)
     reveals:Sequence[str]=('probabilities',), accepts:str='float' # policies of the APIs
 )->Plan:
-    "The plan of a demo, with what was asked for in place of its own values"
+    "The plan of a demo, with some of its values replaced"
     plan, kinds = PLANS.get(dataset, PLANS['photos']), {f.name: f.type for f in fields(Config)}
     def typed(name, value):
         if name in ('budget', 'seed'): raise ValueError(f'-p {name}: use --{name}')
@@ -71,13 +71,13 @@ def plan_for(
 
 # %% ../nbs/22_demo.ipynb #8f182546
 def claim_folder(out:Path, **settings):
-    "Write the settings of a demo down, or make sure that the one in the folder was begun with the same"
+    "Write down the settings of a demo, or make sure that the demo in the folder was started with the same ones"
     path = out/'settings.json'
     if not path.exists(): write_json(path, settings)
     check_same_settings(read_json(path), settings, out, 'use the same settings, or another folder with --out')
 
 class Log:
-    "Records as lines of a file, each once"
+    "A file of records, one per line, without repetitions"
     def __init__(self, path:Path):
         self.path = path
         self.rows = [r for r in map(self._read, path.read_text(encoding='utf-8').splitlines()) if r] if path.exists() else []
@@ -93,7 +93,7 @@ class Log:
     def _key(r): return r['method'], r['kind'], r.get('visit'), r['step']
 
     def add(self, record:dict)->bool:
-        "Write a record down, with the seconds since the one before; whether it is new"
+        "Write a record, with the seconds since the previous one, unless it is there already; whether it was new"
         now = time.perf_counter()
         row = {k: v for k, v in record.items() if k != 'recovery'} | dict(seconds=round(now - self.clock, 4))
         self.clock = now
@@ -104,21 +104,22 @@ class Log:
         return True
 
     def _whole(self):
-        "Whether the file ends with a whole line"
+        "Whether the last line of the file is complete"
         return not self.path.exists() or not (data := self.path.read_bytes()[-1:]) or data == b'\n'
 
     def of(self, method:str, *kinds:str)->list[dict]:
-        "The rows of a method that are of some kind"
+        "The records of a method that are of one of these kinds"
         return [r for r in self.rows if r['method'] == method and r['kind'] in kinds]
 
     def seconds(self)->dict[str, float]: # by kind
+        "The time that each kind of step took"
         total = {}
         for r in self.rows: total[r['kind']] = total.get(r['kind'], 0) + r['seconds']
         return {k: round(v, 1) for k, v in total.items()}
 
 # %% ../nbs/22_demo.ipynb #ab89adb8
 class AsLines:
-    "A stream to which a progress bar is written as lines of their own"
+    "A stream that writes each state of a progress bar on a line of its own"
     def __init__(self, stream): self.stream = stream
 
     def write(self, text):
@@ -127,7 +128,7 @@ class AsLines:
     def flush(self): self.stream.flush()
 
 def progress_bar(total:int, desc:str, unit:str, initial:int=0)->tqdm:
-    "A progress bar; where there is no terminal, in a log file say, a line for every tenth of the work"
+    "A progress bar; without a terminal, for example in a log file, a line for every tenth of the work"
     usual = dict(total=total, desc=desc, unit=unit, initial=initial)
     if sys.stderr.isatty(): return tqdm(**usual)
     return tqdm(**usual, file=AsLines(sys.stderr), miniters=max(1, total//10), mininterval=0, maxinterval=math.inf,
@@ -135,12 +136,12 @@ def progress_bar(total:int, desc:str, unit:str, initial:int=0)->tqdm:
 
 # %% ../nbs/22_demo.ipynb #b7f38955
 def test_episodes(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
-    "The tasks of the examination; data that does not give them is told before anything is paid"
+    "The tasks of the evaluation; data without enough images for them are an error before anything is paid for"
     x, y, names = d.load('meta_test')
     return {s: Episodes(x, y, shot=s, n=plan.episodes, seed=plan.cfg.seed, names=names) for s in SHOTS}
 
 def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
-    "Train the classifiers that will be the APIs"
+    "Train the classifiers that become the APIs"
     zoo, specs = Zoo(out/'zoo'), scenario('ss', [d], plan.apis, seed=plan.cfg.seed)
     with progress_bar(plan.apis, 'training APIs', 'API') as bar:
         for i, card in enumerate(zoo.build(specs, {d.name: d.load('meta_train')}, plan.api_steps)):
@@ -150,15 +151,15 @@ def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
     return zoo
 
 def server_apis(url:str, plan:Plan, d:Domain)->list[Api]:
-    "The models of a server as APIs"
+    "The models on a server, as APIs"
     apis = [HttpApi(url, name, budget=plan.cfg.budget, **plan.policies) for name in Connection(url).models()[:plan.apis]]
     for a in apis:
         if (a.shape, a.way) != (tuple(d.shape), apis[0].way):
-            raise ValueError(f'{a!r}: expected {apis[0].way} classes and images {tuple(d.shape)}, which --dataset, --size and --channels decide')
+            raise ValueError(f'{a!r}: expected {apis[0].way} classes and images {tuple(d.shape)}, as given by --dataset, --size and --channels')
     return apis
 
 def train_method(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
-    "Meta-train on the APIs; the model, the memory, and the APIs as they were left"
+    "Meta-train on the APIs; returns the model, the memory, and the APIs with their counts"
     model, memory = seeded(cfg.seed, conv4, 5, *apis[0].shape[:2]), Memory(cfg.per_class)
     steps = len(apis)*(2*(cfg.steps + 1) + cfg.distil_steps + cfg.replay_steps + 2 + bool(cfg.trust_images)) + cfg.final_steps
     steps += 2*cfg.joint_steps + (cfg.prototype_steps if cfg.joint_steps else 0)
@@ -172,20 +173,20 @@ def train_method(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
                 bar.update(fresh)
         bar.total = bar.n
         if not log.of(method, *LEARNING):
-            message = 'nothing was learned: the budget recovers too few images for a meta-step'
+            message = 'nothing was learned: the budget pays for too few images for a meta-step'
             log.add(dict(method=method, kind='budget', step=-1, message=message))
             bar.write(f'budget: {message}')
     return model.eval(), memory, apis
 
 def evaluate_models(models:dict, episodes:dict[int, Episodes], log:Log)->list[dict]:
-    "The rows of the table: meta-test accuracies on the same episodes"
+    "The rows of the table: meta-test accuracies of all models on the same episodes"
     with progress_bar(len(models)*sum(map(len, episodes.values())), 'meta-test', 'episode') as bar:
         rows = table_rows(models, {s: CountedEpisodes(e, bar) for s, e in episodes.items()})
     log.add(dict(method='all', kind='evaluation', step=0))
     return rows
 
 class CountedEpisodes:
-    "Episodes that move a progress bar"
+    "Episodes that advance a progress bar"
     def __init__(self, episodes, bar): self.episodes, self.bar = episodes, bar
 
     def __len__(self): return len(self.episodes)
@@ -197,15 +198,15 @@ class CountedEpisodes:
 
 # %% ../nbs/22_demo.ipynb #4d474f32
 def versions()->dict[str, str]:
-    "What the numbers were made with"
+    "The versions that the numbers were made with"
     return dict(bidf_mkd=bidf_mkd.__version__, python=platform.python_version()) | {k: version(k) for k in ('torch', 'torchvision', 'numpy')}
 
 def recovered_sheets(
     memory:Memory,
     apis:dict[str, tuple[str, ...]], # the classes of each API, by its name
-    most:int|None=None  # images a class, at most
+    most:int|None=None  # images per class, at most
 )->Iterator[tuple[str, torch.Tensor, list[str], list[str]]]:
-    "For each API that something was recovered from: its name, the images, captions, classes; the same number of images for each class"
+    "For each API that images were recovered from: its name, images, captions and classes; the same number of images per class"
     for name, classes in apis.items():
         if classes not in memory.sources: continue
         held = memory.source == memory.sources.index(classes)
@@ -218,7 +219,7 @@ def recovered_sheets(
         yield name, memory.images[pick], captions, [c for c, _ in kept]
 
 def results_table(rows:list[dict])->str:
-    "The rows as a table for the terminal: accuracies in percent with 95% intervals, gains paired over the episodes"
+    "The rows as a table for the terminal: accuracies in percent with 95% intervals, and gains paired over the episodes"
     line = lambda *cells: '{:26}{:>7}  {:11}{:14}{:>14}{:>16}'.format(*cells).rstrip()
     def cells(r):
         gain = f"{r['gain']:+.1f} ± {r['gain_ci95']:.1f}" if r['method'] != rows[0]['method'] else ''
@@ -228,7 +229,7 @@ def results_table(rows:list[dict])->str:
     return '\n'.join([head, '-'*len(head), *body])
 
 def report_page(results:dict, memory:Memory, apis:dict, log:Log)->str:
-    "The page with the pictures"
+    "The report as a page with figures"
     recovering = [dict(api=f"API {r['visit']}", n_queries=r['n_queries']) | {f"{r['kind']} loss": r['loss']} for r in log.of('bidf_mkd', 'support', 'query')]
     learning = [r | dict(meta_step=i) for i, r in enumerate(log.of('bidf_mkd', 'replay', 'final_replay'))]
     sheets = [viz.image_sheet(x, captions, rows=classes, title=name) for name, x, captions, classes in recovered_sheets(memory, apis, 10)]
@@ -236,21 +237,21 @@ def report_page(results:dict, memory:Memory, apis:dict, log:Log)->str:
     tasks = range(2 if memory.ready(5, 4) else 0)
     tasks = [viz.task_sheet(memory.sample(5, 1, 3, generator_for(i), restyled=True), title=f'Task {i+1}') for i in tasks]
     return viz.html_report(f"bidf_mkd on {results['dataset']}", [
-        ('What was learned', f"""Accuracy on {results['rows'][0]['n']} tasks of five classes that no API knew. Each model sees 1 or 5 images a
-            class, and then names 15 others a class. 'random init' is the same network before learning. 'finetune' trains it for 10 steps on the support
-            images, 'prototype' compares features. With 'transductive' batch statistics the queries of a task help each other; with 'inductive'
-            ones each is classified by itself. Bars are 95% intervals.""",
+        ('What was learned', f"""Accuracy on {results['rows'][0]['n']} tasks of five classes that no API knew. Each model sees 1 or 5 images per class, and then
+            classifies 15 others per class. 'random init' is the same network before learning. 'finetune' trains it for 10 steps on the support images;
+            'prototype' compares features. With 'transductive' batch statistics the query images of a task help each other; with 'inductive'
+            ones each is classified independently. Bars are 95% intervals.""",
          viz.accuracies(results['rows'])),
         ('What it cost', f"{results['n_queries']:,} images were sent to {len(results['queries_by_api'])} APIs.{short}",
          viz.gauge(results['n_queries'], results['budget'], 'all APIs')),
-        ('Recovered images', 'What the APIs take for their classes, the most confident first: drawn images, chosen and retouched by answers alone.', sheets),
-        ('Recovery', 'Mean loss of the best images so far, against the queries spent in all; below zero where API and student disagree.',
+        ('Recovered images', 'What the APIs assign to their classes, most confident first: procedural images, selected and refined by answers alone.', sheets),
+        ('Recovery', 'Mean loss of the best images so far, against all queries spent. It falls below zero where API and student disagree.',
          viz.curves(recovering, ['support loss', 'query loss'], by='api').update_yaxes(title_text='loss (nats)')),
-        ('Replay', 'Tasks drawn from the memory: one support image a class, then queries. Classes come from several APIs, colours are exchanged.',
+        ('Replay', 'Tasks sampled from the memory: one support image per class, then query images. Classes come from several APIs, and colours are exchanged.',
          tasks + ([viz.curves(learning, 'acc', x='meta_step', title='Accuracy on replayed tasks')] if learning else []))])
 
 def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict, log:Log):
-    "Write all that a demo leaves behind"
+    "Write everything that a demo leaves behind"
     (out/'results.json').write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding='utf-8')
     card = {k: results[k] for k in ('dataset', 'seed', 'n_queries', 'budget', 'versions')}
     card['use'] = 'batch statistics are not stored: adapt or calibrate it on the support images of a task'
@@ -265,11 +266,11 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict,
 def demo(
     d:Domain,
     plan:Plan,
-    out:str|Path,           # the folder for everything; a demo that was interrupted there goes on
-    ablations:bool=False,   # also the method with parts switched off, one at a time
+    out:str|Path,           # the folder for everything; a demo that was interrupted there is resumed
+    ablations:bool=False,   # also the method with one part at a time switched off
     url:str|None=None       # of a server whose models are the APIs; by default they are trained
 )->dict:                    # what results.json holds
-    "APIs, recovery, meta-learning, evaluation, report"
+    "Run the whole method: APIs, recovery, meta-learning, evaluation, report"
     out = Path(out)
     episodes = test_episodes(d, plan)
     out.mkdir(parents=True, exist_ok=True)

@@ -315,10 +315,10 @@ class HttpApi(Api):
         timeout:float=30.,      # seconds for one attempt, from its first byte to its last
         retries:int=5,          # attempts after the first, each longer after the one before
         batch:int=500,          # images in one request
-        rate:float|None=None    # images a second, at most
+        rate:float|None=None    # images per second, at most
     ):
         if not batch >= 1: raise ValueError(f'batch: expected 1 or more, got {batch}')
-        if rate is not None and not rate > 0: raise ValueError(f'rate: expected images a second, got {rate}')
+        if rate is not None and not rate > 0: raise ValueError(f'rate: expected images per second, got {rate}')
         self.model, self.rate, self.free, self.server = model, rate, 0., Connection(url, timeout, retries)
         meta = self._metadata()
         try: self.input, self.datatype, wanted = input_of(meta)

@@ -193,7 +193,7 @@ def task_sheet(
     task,  # has xs, ys, xq, yq: images (n,c,h,w), labels (n,) 0..way-1 or probabilities (n,way)
     classes=None,  # names of the way classes
     title='',
-    query=6,  # query images a class, at most
+    query=6,  # query images per class, at most
     scale=2,  # pixels of the layout per pixel of an image
 ):  # Figure
     "One row for each class: support images, a gap, query images"
@@ -211,7 +211,7 @@ def task_sheet(
 # %% ../nbs/02_viz.ipynb #ae158d30
 QUANTITIES = dict(  # key in a record -> title of its axis with the unit, format of its ticks
     n_queries=('queries (images sent)', '~s'), q=('directions q', ''), step=('step', ''), epoch=('epoch', ''),
-    seconds=('time (s)', ''), loss=('loss (nats)', ''), kl=('divergence (nats)', ''), grad_norm=('norm of the gradient', ''),
+    seconds=('time (s)', ''), loss=('loss (nats)', ''), kl=('KL divergence (nats)', ''), grad_norm=('norm of the gradient', ''),
     cosine=('cosine to the true gradient', ''), acc=('accuracy (%)', '.0%'), val_acc=('validation accuracy (%)', '.0%'),
     test_acc=('test accuracy (%)', '.0%'), agreement=('agreement (%)', '.0%'), lr=('learning rate', ''),
     mu=('step size (of the pixel range)', ''), memory=('images in memory', '~s'), saved=('loss saved by a step along the estimate (nats)', ''))
@@ -305,13 +305,13 @@ def _panels(api, student):
     "Title, probabilities and mask of each panel"
     yield 'API', api, True
     if student is None: return
-    yield 'adapted model', student, True
-    yield 'API, where the model disagrees', api, api.argmax(-1) != student.argmax(-1)
+    yield 'student', student, True
+    yield 'API, where the student disagrees', api, api.argmax(-1) != student.argmax(-1)
 
 def regions(
     grid,  # coordinates (xs, ys) of columns and rows
     api,  # (len(ys), len(xs), way) probabilities that the API answered
-    student=None,  # the adapted model's, likewise
+    student=None,  # the student's, likewise
     points=None,  # dict name -> (n,2) coordinates of points to be marked
     classes=None,  # names of the way classes
     title='',
@@ -397,7 +397,7 @@ def memory_sheet(
     images,  # (n,c,h,w), float in [0,1] or bytes, the newest last
     labels,  # (n,) into `classes`
     classes,  # names of all classes
-    most=10,  # images a class
+    most=10,  # images per class
     title='',
     scale=2,  # pixels of the layout per pixel of an image
     n_queries=None,  # queries that the images took

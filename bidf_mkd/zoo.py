@@ -102,7 +102,7 @@ def pretrain(
     labels = torch.tensor([spec.classes.index(n) if n in spec.classes else -1 for n in names])[y]
     x, y = x[labels >= 0], labels[labels >= 0]
     if (few := y.bincount(minlength=len(spec.classes))).min() < 2:
-        raise ValueError(f'class {spec.classes[few.argmin()]} of {spec.dataset}: expected at least 2 images, one to train on and one to test on, got {few.min()}')
+        raise ValueError(f'class {spec.classes[few.argmin()]} of {spec.dataset}: expected at least 2 images, to train and to test on, got {few.min()}')
     test = hold_out(y)
     model = seeded(spec.seed, architecture(spec.arch), len(spec.classes), *spec.shape[:2]).to(device)
     fit(model, x[~test], y[~test], steps, seed=spec.seed)

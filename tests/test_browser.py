@@ -97,4 +97,4 @@ def test_lab_keeps_files_and_leaves_no_process(tmp_path):
     mine.write_text('my notes')
     with serving(tmp_path) as lab: interrupt(lab.process, lab.log)
     tutorials = len(list((NBS/'tutorials').glob('*.ipynb')))
-    assert f'{tutorials - 1} notebooks are new, 1 were there' in lab.log.read_text() and mine.read_text() == 'my notes'
+    assert f'copied {tutorials - 1} notebooks to' in lab.log.read_text() and '(1 kept)' in lab.log.read_text() and mine.read_text() == 'my notes'

@@ -82,7 +82,7 @@ def test_recovery(explorer, opened):
     newest = e.titles()[0]
     e.press('step shown', 'ArrowLeft')
     e.wait_for_title(f'^Step (?!{re.escape(newest[5:])})')
-    e.click_in('images', .75, .5, '^Image 3, to be b')
+    e.click_in('images', .75, .5, r'^Image 3 \(target: b\)')
     e.click('Keep')
     e.wait_for('kept step')
     assert in_kernel(opened, '(len(recovery.memory), recovery.api.n_queries)') == (6, spent), 'looking costs nothing'

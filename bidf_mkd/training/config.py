@@ -18,7 +18,7 @@ from ..trust import MIN_IMAGES
 class Config:
     "The settings of `meta_train`"
     # before any inversion
-    trust_images:int = 0        # procedural images that each API is tested with, three queries per image; an API that answers inconsistently is left out. 0: no test
+    trust_images:int = 0        # procedural images that each API is tested with, three queries per image (see `check_consistency`); 0: no test
     procedural:int = 2000       # procedural images that every API is asked about; 0: none
     # recovery
     images:int = 16             # images per class, in the support set and in the query set
@@ -30,7 +30,7 @@ class Config:
     recovery_lr:float = 0.      # learning rate of Adam; 0: that of the parametrisation
     nz:int = 256                # length of a latent vector } of the generator that makes the images
     ngf:int = 24                # width                     } where there are no procedural ones
-    smoothing_copies:int = 1    # an answer is the mean over this many noisy copies of an image (randomised smoothing, see `smoothed`), for restricted output; 1: none
+    smoothing_copies:int = 1    # noisy copies of an image whose answers are averaged (see `smoothed`), for restricted output; 1: no smoothing
     smoothing_noise:float = 4.  # how noisy the copies are: about 60% should keep their label
     flip:bool = True            # a mirrored image is of the same class
     boundary:bool = True        # recover query sets near the decision boundary

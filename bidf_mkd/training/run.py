@@ -23,7 +23,7 @@ from .ledger import Ledger
 
 # %% ../../nbs/training/3_run.ipynb #3447b18c
 STREAMS = {'trust': 10, 'procedural_queries': 0, 'pre_distillation': 1, 'support': 2, 'query': 3, 'distil': 4, 'replay': 5, 'cross_queries': 6,
-           'joint_distillation': 7, 'prototype_learning': 11, 'final_replay': 8} # the number of each phase: part of its seeds, so that no two phases share random numbers
+           'joint_distillation': 7, 'prototype_learning': 11, 'final_replay': 8} # part of the seeds of each phase: no two share random numbers
 
 def seed_for(*parts:int)->int:
     "A seed for one place in a run"
