@@ -11,6 +11,7 @@ from bidf_mkd.lab import VIEW
 from project import EXPORTING, NOTEBOOKS, ROOT, code_cells, copy_project, directives, environment, nbdev, read, relative
 
 SECONDS, KILOBYTES = 600, 700   # a guard against hanging: two cores need a third of it at most
+KEEP_MEMORY = dict(MALLOC_TRIM_THRESHOLD_='2147483647', MALLOC_MMAP_THRESHOLD_='1073741824', MALLOC_TOP_PAD_='67108864')    # as `models.keep_memory` does
 
 each_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: relative(p).as_posix())
 
@@ -20,7 +21,7 @@ def test_runs(path):
     tested = {c.id for c in nb_test_cells(path, get_config(ROOT).tst_flags.split())}
     nb.cells = [c for c in nb.cells if c.id in tested]
     def seconds_left(cell): return max(1, int(end - time.monotonic()))
-    NotebookClient(nb, timeout_func=seconds_left, resources={'metadata': {'path': path.parent}}).execute(env=environment(IN_TEST='1'))
+    NotebookClient(nb, timeout_func=seconds_left, resources={'metadata': {'path': path.parent}}).execute(env=environment(IN_TEST='1', **KEEP_MEMORY))
 
 @pytest.fixture(scope='module')
 def cleaned(tmp_path_factory):

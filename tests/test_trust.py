@@ -99,4 +99,4 @@ def test_resumes_with_who_is_left_out(tmp_path):
 
 @pytest.mark.parametrize('trust_images', [1, 7])
 def test_too_few_to_judge_by(trust_images):
-    with pytest.raises(ValueError, match='at least 8 images'): Config(trust_images=trust_images)
+    with pytest.raises(ValueError, match='at least 8'): Config(trust_images=trust_images)
