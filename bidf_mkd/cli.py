@@ -137,6 +137,7 @@ def lab_options(args)->list[str]:
 def run_lab(args)->int:
     "`bidf-mkd lab`"
     folder = Path(args.folder)
+    if folder.is_file(): raise ValueError(f'{folder}: expected a folder, this is a file')
     command = jupyter_command(folder, args.app, lab_options(args))
     new, kept = copy_notebooks(folder, packaged_notebooks('tutorials'))
     print(f'copied {count_of(len(new), "notebook")} to {folder} ({len(kept)} kept). Ctrl-C ends the server.', flush=True)

@@ -24,26 +24,26 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from .api import Api, ApiError, InvalidAnswer, check_answers
 
 # %% ../nbs/05_http_api.ipynb #a1b284ad
-DTYPES = dict(FP16='<f2', FP32='<f4', FP64='<f8', UINT8='|u1') # of tensors, as the protocol calls them, and as numpy does
-LENGTH = 'inference-header-content-length'                     # the header that tells how long the JSON text before the bytes is
+DTYPES = dict(FP16='<f2', FP32='<f4', FP64='<f8', UINT8='|u1') # datatypes of tensors, in the protocol and in NumPy
+LENGTH = 'inference-header-content-length'                     # the header with the length of the JSON text before the bytes
 
 def write_tensor(
     key:str,            # 'inputs' in a request, 'outputs' in an answer
     name:str,           # of the tensor
     x:np.ndarray,       # of one of the `DTYPES`
-    binary:bool=False,  # as bytes after the text, in place of a list in it
-    **more              # what else the text holds
+    binary:bool=False,  # write bytes after the text, instead of a list in it
+    **more              # other entries of the text
 )->tuple[bytes, dict]:  # a body, its headers
-    "A message that holds one tensor"
+    "A message with one tensor"
     spec = dict(name=name, datatype=next(k for k, v in DTYPES.items() if x.dtype == v), shape=list(x.shape))
-    if not binary: # contiguous, because orjson takes no other arrays
+    if not binary: # contiguous, as orjson requires
         text = orjson.dumps(more | {key: [spec | dict(data=np.ascontiguousarray(x).ravel())]}, option=orjson.OPT_SERIALIZE_NUMPY)
         return text, {'content-type': 'application/json'}
     text = orjson.dumps(more | {key: [spec | dict(parameters=dict(binary_data_size=x.nbytes))]})
     return b''.join((text, np.ascontiguousarray(x))), {'content-type': 'application/octet-stream', LENGTH: str(len(text))}
 
 def read_message(body:bytes, headers:Mapping[str, str], key:str)->tuple[dict, list]: # the text, tensors as pairs (spec, their bytes or None)
-    "What a message holds; a `ValueError` says what is wrong with it"
+    "The content of a message; a `ValueError` says what is wrong with it"
     size = headers.get(LENGTH, str(len(body)))
     if not (re.fullmatch('[0-9]{1,12}', size) and int(size) <= len(body)): raise ValueError(f'{LENGTH}: expected 0 to {len(body)}, got {size[:40]!r}')
     try: text, rest = orjson.loads(body[:int(size)]), memoryview(body)[int(size):]
@@ -82,38 +82,38 @@ def read_list(data:list, kind:str)->np.ndarray:
 
 # %% ../nbs/05_http_api.ipynb #564f6729
 class RequestFailed(ApiError):
-    "An attempt to ask a server did not succeed"
+    "A request to a server did not succeed"
     def __init__(self,
         why:str,
         billed:bool=True,   # whether the images may have been billed
         again:bool=False,   # whether another attempt may help
-        wait:float|None=None # seconds that the server asks to wait before it
+        wait:float|None=None # seconds to wait first, as asked by the server
     ):
         super().__init__(why)
         self.billed, self.again, self.wait = billed, again, wait
 
 class InvalidResponse(RequestFailed, InvalidAnswer):
-    "An attempt was answered, but not with probabilities"
+    "A request was answered, but not with probabilities"
 
-MAX_RETRY_AFTER = 60 # seconds that a server may ask to wait
+MAX_RETRY_AFTER = 60 # the longest wait in seconds that a server may ask for
 HINTS = {401: 'set BIDF_MKD_TOKEN to a token that it takes', 403: 'set BIDF_MKD_TOKEN to a token that it takes', 404: 'check the url and the name of the model',
          413: 'lower batch=', 415: 'it may not speak the Open Inference Protocol'}
 
 def retry_after_seconds(retry_after:str)->float|None:
-    "A Retry-After header, which holds seconds or a date"
+    "The seconds of a Retry-After header, which holds seconds or a date"
     if re.fullmatch(r'\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*', retry_after): return float(retry_after)
     try: date = parsedate_to_datetime(retry_after)
     except (ValueError, TypeError, OverflowError): return None
     return max(0., ((date if date.tzinfo else date.replace(tzinfo=timezone.utc)) - datetime.now(timezone.utc)).total_seconds())
 
 def bearer_header()->dict[str, str]:
-    "The header with the token of the environment, if there is one"
+    "The header with the token from BIDF_MKD_TOKEN, if there is one"
     token = os.environ.get('BIDF_MKD_TOKEN', '').strip()
     if not re.fullmatch('[!-~]*', token): raise ApiError('BIDF_MKD_TOKEN holds characters that no token has: set it again')
     return {'authorization': f'Bearer {token}'} if token else {}
 
 def server_message(body:bytes)->str:
-    "What a server says about an error, fit to be shown: one line, without the token"
+    "The error message of a server, safe to show: one line, without the token"
     try: said = orjson.loads(body)['error']
     except (ValueError, TypeError, KeyError, IndexError): return ''
     said = ''.join(c if c.isprintable() else ' ' for c in str(said))
@@ -121,7 +121,7 @@ def server_message(body:bytes)->str:
     return f' ({said[:200]})'
 
 def status_error(status:int, headers:Mapping[str, str], body:bytes)->RequestFailed:
-    "The error for a status that is no success"
+    "The error for a status other than success"
     if 300 <= status < 400:
         try: host = httpx.URL(headers.get('location', '')).host or 'itself'
         except httpx.InvalidURL: host = 'nowhere'
@@ -134,8 +134,8 @@ def status_error(status:int, headers:Mapping[str, str], body:bytes)->RequestFail
 
 def read_answer(
     body:bytes, headers:Mapping[str, str],
-    n:int, way:int,         # how many images were asked about, and classes are told apart
-    output:str|None=None    # the name of the tensor to read; the only one of that shape by default
+    n:int, way:int,         # number of images and of classes
+    output:str|None=None    # name of the tensor to read; by default the only one of that shape
 )->np.ndarray:              # (n,way)
     "The answer of a server; a `ValueError` says what is wrong with it"
     kind = headers.get('content-type', 'application/json').split(';')[0].strip().lower()
@@ -148,11 +148,11 @@ def read_answer(
     return x.astype('<f4')
 
 # %% ../nbs/05_http_api.ipynb #5f13681a
-FREE = deque() # the tasks of each thread that has none
+FREE = deque() # the task queues of idle threads
 if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=FREE.clear) # threads do not survive a fork
 
 def run_tasks(tasks:SimpleQueue):
-    "Do the tasks that come, for ever; a thread is free before its result is out, which may bring the next task"
+    "Do the tasks of a queue, forever; a thread is marked idle before its result is set, because that may bring the next task"
     def do(f, done):
         try: result = f()
         except BaseException as e:
@@ -164,7 +164,7 @@ def run_tasks(tasks:SimpleQueue):
     while True: do(*tasks.get())
 
 def run_within(seconds:float, f:Callable):
-    "What `f()` returns, if it does so in time: a thread does it, one that is free or a new one"
+    "What `f()` returns, if it does so in time; it runs in an idle thread or a new one"
     done = Future()
     try: tasks = FREE.pop()
     except IndexError:
@@ -176,7 +176,7 @@ def run_within(seconds:float, f:Callable):
 BACK_OFF = wait_exponential(multiplier=.25, max=20) + wait_random(0, .25)
 
 def seconds_to_wait(state)->float:
-    "Seconds until the next attempt"
+    "The seconds to wait before the next attempt"
     wait = state.outcome.exception().wait
     return BACK_OFF(state) if wait is None else wait
 
@@ -190,13 +190,13 @@ class Connection:
     "A server that speaks the Open Inference Protocol over HTTP"
     def __init__(self,
         url:str,            # http(s)://host[:port][/path]
-        timeout:float=30.,  # seconds for one attempt, from its first byte to its last
+        timeout:float=30.,  # seconds per attempt, from the first byte to the last
         retries:int=5       # attempts after the first
     ):
         try: self.url = httpx.URL(str(url).rstrip('/'))
         except httpx.InvalidURL: self.url = httpx.URL()
         if self.url.scheme not in ('http', 'https') or not self.url.host or self.url.userinfo or self.url.query or self.url.fragment:
-            raise ValueError('url: expected http(s)://host[:port][/path], without a user, a password or a question; a token goes into BIDF_MKD_TOKEN')
+            raise ValueError('url: expected http(s)://host[:port][/path], without user, password, query or fragment; a token goes into BIDF_MKD_TOKEN')
         if not timeout > 0: raise ValueError(f'timeout: expected seconds, got {timeout}')
         if not retries >= 0: raise ValueError(f'retries: expected 0 or more, got {retries}')
         self.timeout, self.retries = timeout, retries
@@ -207,13 +207,13 @@ class Connection:
     def __repr__(self): return f'Connection({str(self.url)!r})'
 
     def _pool(self):
-        outside = not is_loopback(self.url.host) # a proxy is no way to this machine
+        outside = not is_loopback(self.url.host) # no proxy for this machine
         return httpx.Client(timeout=self.timeout, follow_redirects=False, trust_env=outside, headers={'accept-encoding': 'identity'})
 
     def exchange(self,
         method:str, path:str,
         body:bytes|None=None, headers:dict={},
-        most:int=10_000_000 # bytes that the answer may have
+        most:int=10_000_000 # the most bytes that the answer may have
     )->tuple[bytes, httpx.Headers]:
         "One attempt"
         def read():
@@ -227,7 +227,7 @@ class Connection:
         try: status, told, data = run_within(self.timeout, read)
         except (TookTooLong, httpx.TimeoutException) as e:
             self.open = self._pool()
-            client.close() # the thread that waits there ends
+            client.close() # which ends the waiting thread
             raise RequestFailed(f'it did not answer in {self.timeout:g} s', not isinstance(e, httpx.ConnectTimeout), again=True) from None
         except httpx.ConnectError as e: raise RequestFailed(f'no connection ({e}): is it running, and is the url right?', billed=False, again=True) from None
         except httpx.HTTPError as e: raise RequestFailed(f'the connection broke ({type(e).__name__}: {e})', again=True) from None
@@ -238,10 +238,10 @@ class Connection:
 
     def with_retries(self,
         attempt:Callable,
-        pays:Callable=lambda e: True,   # whether one more attempt can be paid for, after this error
-        book:Callable=lambda e: None    # told of each error that is followed by one more attempt
+        pays:Callable=lambda e: True,   # whether the budget pays for one more attempt after this error
+        book:Callable=lambda e: None    # called with each error that is followed by another attempt
     ):
-        "What `attempt()` returns, which is called again where that may help"
+        "What `attempt()` returns; it is called again where that may help"
         may = retry_if_exception(lambda e: isinstance(e, RequestFailed) and e.again and pays(e))
         attempts = Retrying(stop=stop_after_attempt(self.retries + 1), retry=may, wait=seconds_to_wait, sleep=sleep,
                             before_sleep=lambda s: book(s.outcome.exception()), reraise=True)
@@ -253,7 +253,7 @@ class Connection:
             raise
 
     def get(self, path:str)->dict:
-        "What the server tells"
+        "The JSON object at a path of the server"
         def attempt():
             body, _ = self.exchange('GET', path)
             try: return orjson.loads(body or b'{}')
@@ -275,7 +275,7 @@ class Connection:
 # %% ../nbs/05_http_api.ipynb #ab0df833
 def input_of(meta:dict)->tuple[str, str, list]: # name, datatype, shape
     "The one input of a model, from its metadata; a `ValueError` says why there is none"
-    inputs = meta.get('inputs') or [dict(name='input', datatype='FP32', shape=[-1]*4)] # some servers tell nothing
+    inputs = meta.get('inputs') or [dict(name='input', datatype='FP32', shape=[-1]*4)] # some servers say nothing
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)): raise ValueError('expected a model with one input')
     name, kind, shape = (inputs[0].get(k) for k in ('name', 'datatype', 'shape'))
     if not isinstance(name, str): raise ValueError(f'the name of its input: expected text, got {name!r:.40}')
@@ -285,7 +285,7 @@ def input_of(meta:dict)->tuple[str, str, list]: # name, datatype, shape
     return name, kind, shape
 
 def output_of(meta:dict, way:int)->str|None:
-    "The name of the output with the probabilities, if the metadata tells"
+    "The name of the output with the probabilities, if the metadata has it"
     outputs = meta.get('outputs')
     def fits(o):
         if not (isinstance(o, dict) and isinstance(o.get('name'), str) and isinstance(o.get('shape'), list)): return False
@@ -293,29 +293,29 @@ def output_of(meta:dict, way:int)->str|None:
     return next((o['name'] for o in outputs if fits(o)), None) if isinstance(outputs, list) else None
 
 def classes_of(meta:dict)->list[str]:
-    "The class names of a model, where its metadata tells them (`bidf-mkd serve` does)"
+    "The class names of a model, if its metadata has them (as with `bidf-mkd serve`)"
     parameters = meta.get('parameters')
     names = parameters.get('classes') if isinstance(parameters, dict) else None
-    if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)): raise ValueError('it does not tell its classes: give classes=')
+    if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)): raise ValueError('it does not say its classes: give classes=')
     return names
 
 def as_datatype(x:torch.Tensor, kind:str)->np.ndarray:
-    "Images in [0,1] as a server wants them; 8-bit ones go from 0 to 255"
+    "Images in [0,1], converted to a datatype of the protocol; 8-bit images go from 0 to 255"
     return ((x*255).round() if kind == 'UINT8' else x).cpu().numpy().astype(DTYPES[kind], copy=False)
 
 # %% ../nbs/05_http_api.ipynb #a325254d
 class HttpApi(Api):
-    "A model on a server that speaks the Open Inference Protocol; the token is taken from BIDF_MKD_TOKEN"
+    "A model on a server that speaks the Open Inference Protocol; a token is taken from BIDF_MKD_TOKEN"
     def __init__(self,
         url:str,                # of the server, http(s)://host[:port][/path]
-        model:str,              # its name there
-        classes:Sequence[str]|None=None, # what it tells apart, in order; the server's word by default
-        shape:Sequence[int]|None=None,   # (c,h,w) of its images; likewise
+        model:str,              # its name on the server
+        classes:Sequence[str]|None=None, # its classes, in order; by default those in the metadata
+        shape:Sequence[int]|None=None,   # (c,h,w) of its images; by default that in the metadata
         budget:float=math.inf, reveals:str|Callable|Sequence='probabilities', accepts:str|Callable|Sequence='float', tolerance:float=.01, # as for any `Api`
-        timeout:float=30.,      # seconds for one attempt, from its first byte to its last
-        retries:int=5,          # attempts after the first, each longer after the one before
-        batch:int=500,          # images in one request
-        rate:float|None=None    # images per second, at most
+        timeout:float=30.,      # seconds per attempt, from the first byte to the last
+        retries:int=5,          # attempts after the first, with longer and longer waits
+        batch:int=500,          # the most images per request
+        rate:float|None=None    # the most images per second
     ):
         if not batch >= 1: raise ValueError(f'batch: expected 1 or more, got {batch}')
         if rate is not None and not rate > 0: raise ValueError(f'rate: expected images per second, got {rate}')
@@ -324,7 +324,7 @@ class HttpApi(Api):
         try: self.input, self.datatype, wanted = input_of(meta)
         except ValueError as e: raise ApiError(f'{self.server.url}, model {model}: {e}') from None
         shape, known = tuple(shape or wanted[1:]), wanted[1:]
-        if min(shape) < 1: raise ValueError(f'{self.server.url}, model {model}: it does not tell the shape of its images: give shape=')
+        if min(shape) < 1: raise ValueError(f'{self.server.url}, model {model}: it does not say the shape of its images: give shape=')
         if len(shape) != 3 or any(k > 0 and k != s for k, s in zip(known, shape)): raise ValueError(f'shape: the server expects {tuple(known)}, got {shape}')
         self.batch = min(batch, wanted[0]) if wanted[0] > 0 else batch
         super().__init__(self._infer, classes or self._classes(meta), shape, budget, reveals, accepts, tolerance)
@@ -337,7 +337,7 @@ class HttpApi(Api):
     def path(self)->str: return f'v2/models/{quote(self.model, safe="")}'
 
     def _metadata(self)->dict:
-        "What the server tells about the model, once both are ready"
+        "The metadata of the model, once server and model are ready"
         self.server.ready('v2/health/ready')
         extensions = self.server.get('v2').get('extensions')
         self.binary = isinstance(extensions, list) and 'binary_tensor_data' in extensions
@@ -346,7 +346,7 @@ class HttpApi(Api):
         return self.server.get(self.path)
 
     def _others(self)->str:
-        "The models that there are, as a part of an error"
+        "The names of the models on the server, for an error message"
         try: return f'; its models are {", ".join(self.server.models())[:200]}'
         except ApiError: return ''
 
@@ -354,10 +354,10 @@ class HttpApi(Api):
         try: return classes_of(meta)
         except ValueError as e: raise ApiError(f'{self.server.url}, model {self.model}: {e}') from None
 
-    def _own(self, x): return x # it is only read
+    def _own(self, x): return x # it is not changed
 
     def _infer(self, x):
-        "Ask in parts"
+        "Ask about images, in parts"
         answers, done = [], 0
         for part in x.split(self.batch):
             try: answers.append(self._part(part))
@@ -368,7 +368,7 @@ class HttpApi(Api):
         return torch.cat(answers)
 
     def _part(self, x):
-        "Ask about one part, until there is an answer"
+        "Ask about one part, with retries"
         message = self._message(as_datatype(x, self.datatype))
         def pays(e): return not e.billed or len(x) <= self.remaining
         def book(e): self.n_failed += len(x)*e.billed
@@ -386,7 +386,7 @@ class HttpApi(Api):
         except ValueError as e: raise RequestFailed(f'model {self.model}: {e}') from None
 
     def _wait(self, n):
-        "Keep to the rate"
+        "Wait as long as the rate requires"
         if not self.rate: return
         now = monotonic()
         if now < self.free: sleep(self.free - now)

@@ -628,7 +628,7 @@ def test_ctrl_c_ends_a_server(whole):
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(60) == 0 and not process.stderr.read()
 
-@pytest.mark.parametrize('args, word', [(['serve', '/nowhere'], 'holds no models'), (['demo', '--api', 'http://u:p@host'], 'without a user')])
+@pytest.mark.parametrize('args, word', [(['serve', '/nowhere'], 'holds no models'), (['demo', '--api', 'http://u:p@host'], 'without user, password')])
 def test_errors_are_one_line(args, word):
     code, _, err = command_here(*args)
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
