@@ -61,7 +61,7 @@ class Memory:
 
     def __len__(self): return len(self.label)
 
-    def __repr__(self): return f'Memory({len(self):,} images of {len(self.classes)} classes from {len(self.sources)} APIs)'
+    def __repr__(self): return f'Memory({len(self):,} images of {len(self.classes)} classes from {len(self.sources)} API{"s"[:len(self.sources) != 1]})'
 
     def add(self,
         images:torch.Tensor,    # (n,c,h,w), float in [0,1]
