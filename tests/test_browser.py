@@ -36,7 +36,7 @@ def play(page):
 
 def test_lesson(lab, page, tmp_path):
     "It runs without errors; its pictures are there, and are there again later"
-    name = '2-zeroth-order'
+    name = '1-black-box'
     open_notebook(page, lab, name)
     run_all(page)
     wait_for_pictures(page, figures(name))

@@ -1,27 +1,23 @@
-"Every notebook runs from top to bottom in a kernel of its own, and is fit to be read."
-import filecmp, time
+"Every notebook runs from top to bottom in a process of its own, and is fit to be read."
+import filecmp
 from importlib import import_module
 
 import pytest
-from nbclient import NotebookClient
 from nbdev.config import get_config
 from nbdev.test import nb_test_cells
 
 from bidf_mkd.lab import VIEW
+from kernel import run_notebook
 from project import EXPORTING, NOTEBOOKS, ROOT, code_cells, copy_project, directives, environment, nbdev, read, relative
 
 SECONDS, KILOBYTES = 600, 700   # a guard against hanging: two cores need a third of it at most
-KEEP_MEMORY = dict(MALLOC_TRIM_THRESHOLD_='2147483647', MALLOC_MMAP_THRESHOLD_='1073741824', MALLOC_TOP_PAD_='67108864')    # as `models.keep_memory` does
 
 each_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: relative(p).as_posix())
 
 @each_notebook
 def test_runs(path):
-    nb, end = read(path), time.monotonic() + SECONDS
-    tested = {c.id for c in nb_test_cells(path, get_config(ROOT).tst_flags.split())}
-    nb.cells = [c for c in nb.cells if c.id in tested]
-    def seconds_left(cell): return max(1, int(end - time.monotonic()))
-    NotebookClient(nb, timeout_func=seconds_left, resources={'metadata': {'path': path.parent}}).execute(env=environment(IN_TEST='1', **KEEP_MEMORY))
+    cells = [c.source for c in nb_test_cells(path, get_config(ROOT).tst_flags.split()) if c.cell_type == 'code']
+    assert not (wrong := run_notebook(path.parent, cells, environment(IN_TEST='1'), SECONDS)), wrong
 
 @pytest.fixture(scope='module')
 def cleaned(tmp_path_factory):
