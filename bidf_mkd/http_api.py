@@ -101,7 +101,7 @@ HINTS = {401: 'set BIDF_MKD_TOKEN to a token that it takes', 403: 'set BIDF_MKD_
 
 def retry_after_seconds(retry_after:str)->float|None:
     "The seconds of a Retry-After header, which holds seconds or a date"
-    if re.fullmatch(r'\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*', retry_after): return float(retry_after)
+    if re.fullmatch(r'[0-9]{1,9}(\.[0-9]{1,9})?', number := retry_after.strip()): return float(number)
     try: date = parsedate_to_datetime(retry_after)
     except (ValueError, TypeError, OverflowError): return None
     return max(0., ((date if date.tzinfo else date.replace(tzinfo=timezone.utc)) - datetime.now(timezone.utc)).total_seconds())

@@ -8,8 +8,9 @@ __all__ = ['ARCHITECTURES', 'Normalise', 'NormaliseBack', 'BatchNorm', 'fused', 
            'load_tensors', 'check_same_settings', 'keep_memory', 'UpsampledConv', 'Generator']
 
 # %% ../nbs/01_models.ipynb #37a718ea
-import ctypes, json, os
+import ctypes, json, os, re
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Callable
 import torch
@@ -169,11 +170,12 @@ def resnet18(
 ARCHITECTURES = dict(conv4=conv4, resnet10=resnet10, resnet18=resnet18)
 
 def architecture(
-    name:str    # a name in `ARCHITECTURES`, 'torchvision/NAME', or, if timm is installed, 'timm/NAME'
+    name:str    # a name in `ARCHITECTURES`, 'conv4-WIDTH', 'torchvision/NAME', or, if timm is installed, 'timm/NAME'
 )->Callable:    # (way, channels, size) -> classifier with random weights
     "A function that makes classifiers of an architecture"
     library, _, own = name.partition('/')
     if name in ARCHITECTURES: return ARCHITECTURES[name]
+    if re.fullmatch(r'conv4-[1-9]\d*', name): return partial(conv4, width=int(name.removeprefix('conv4-')))
     if library == 'torchvision':
         from torchvision import models
         if own not in models.list_models(models): raise ValueError(f'torchvision has no model {own!r}')
@@ -184,7 +186,7 @@ def architecture(
     if library == 'timm':
         import timm
         return lambda way, channels=3, size=32: timm.create_model(own, num_classes=way, in_chans=channels)
-    raise ValueError(f"expected {', '.join(ARCHITECTURES)}, torchvision/NAME or timm/NAME, got {name!r}")
+    raise ValueError(f"expected {', '.join(ARCHITECTURES)}, conv4-WIDTH, torchvision/NAME or timm/NAME, got {name!r}")
 
 # %% ../nbs/01_models.ipynb #54d7992f
 def save_tensors(

@@ -1,7 +1,7 @@
 "Processes that run the cells of a notebook, forked from one that has imported what takes long to import."
 import io, os, sys, traceback
 from contextlib import redirect_stdout
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 
 HEAVY = ['IPython', 'anywidget', 'ipywidgets', 'pandas', 'plotly.graph_objects', 'torch', 'torch._dynamo', 'torchvision']  # by others, none of it ours
 
@@ -12,6 +12,7 @@ def run_cells(folder, cells, env, told):
     "Run cells one after the other as a kernel does; `told` is sent what went wrong, '' if nothing did"
     from IPython.core.interactiveshell import InteractiveShell
     from bidf_mkd.models import keep_memory
+    set_start_method(None, force=True)  # for processes that the cells start: as in a kernel
     os.environ.update(env)
     os.chdir(folder)
     sys.path.insert(0, '')
@@ -35,5 +36,5 @@ def run_notebook(folder, cells, env, seconds):
         return told.recv()
     except EOFError: return f'its process died with exit code {process.join(10) or process.exitcode}'
     finally:
+        process.join(10)
         process.kill()
-        process.join()

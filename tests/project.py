@@ -27,7 +27,8 @@ def source(module):
     path = LIB/module.replace('.', '/')
     return path/'__init__.py' if path.is_dir() else path.with_suffix('.py')
 
-CHANGES = 'procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'stop_loss 0', 'distil_inner_steps 3', 'replay_steps 3', 'meta_batch 1', 'prototype_steps 20', 'final_steps 30'
+CHANGES = ('procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'stop_loss 0', 'distil_inner_steps 3', 'replay_steps 3', 'meta_batch 1',
+           'prototype_steps 20', 'final_steps 30')
 SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', *(o for change in CHANGES for o in ('-p', *change.split()))]   # a demo of seconds
 
 def environment(**extra):

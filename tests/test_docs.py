@@ -33,6 +33,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data): self.words.append(data)
 
+pytestmark = pytest.mark.xdist_group('docs')   # one worker: one site
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp('site')

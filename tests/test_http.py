@@ -170,7 +170,7 @@ def test_says_the_same_as_in_process(binary, datatype):
 def test_passing_faults_lose_nothing(fault, billed, slept):
     x = torch.rand(4, *SHAPE)
     with misbehaving('well', fault) as s:
-        web = HttpApi(s.url, 'm', timeout=.5 if fault in ('hang', 'drip', 'drip_head') else 30, batch=2, budget=20)
+        web = HttpApi(s.url, 'm', timeout=2 if fault in ('hang', 'drip', 'drip_head') else 30, batch=2, budget=20)
         slept.clear()
         p = web(x)
         assert torch.equal(p, torch.cat([torch.from_numpy(classifier(o)) for o in x.split(2)]))
