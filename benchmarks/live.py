@@ -29,7 +29,7 @@ keep_memory()
 classes = list('RЖΣ8ω')
 model = fit(seeded(0, conv4, 5), torch.cat([draw(c, 60) for c in classes]), torch.arange(5).repeat_interleave(60), steps=60)
 def black_box(): return Api(classify(model), classes, (3, 32, 32))
-explorer = RecoveryExplorer(black_box())
+explorer = RecoveryExplorer(black_box(), recipe='cheapest')
 explorer
 """
 
@@ -37,7 +37,7 @@ MEASURE = """
 labels, pool = torch.arange(5).repeat_interleave(6), as_float(procedural(250))
 def bare(q, steps):
     api = black_box()
-    start = screen(pool, api(pool), labels)
+    start = select_starts(pool, api(pool), labels)
     for r in recover(api, labels, steps=steps, q=q, mu=.5, directions=FAMILIES['dct8'], start=start, stop_loss=0.): pass
     return r, api.n_queries
 

@@ -21,7 +21,7 @@ MODEL = seeded(0, conv4, 3, 3, 16).eval()
 def black_box(budget=math.inf): return Api(classify(MODEL), ['a', 'b', 'c'], (3, 16, 16), budget)
 
 def explorer(own=math.inf, **values):
-    app = RecoveryExplorer(black_box(own), n_procedural=30)
+    app = RecoveryExplorer(black_box(own), recipe='cheapest', n_procedural=30)
     for k, v in (dict(images=2, stop_loss=0., steps=10_000, budget=10**6) | values).items(): app.settings[k].value = v
     return app
 

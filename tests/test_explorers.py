@@ -24,7 +24,7 @@ cfg = Config(procedural=40, images=3, query=2, steps=4, replay_steps=2, joint_st
 memory = Memory()
 """
 APPS = dict(
-    recovery='recovery = RecoveryExplorer(black_box()); recovery',
+    recovery='recovery = RecoveryExplorer(black_box(), recipe="cheapest"); recovery',
     boundary='boundary = BoundaryExplorer(black_box(), student, torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))); boundary',
     lab='lab = EstimatorLab(black_box(), model); lab',
     monitor='monitor = TrainingMonitor(meta_train(seeded(2, conv4, 3, 3, 16), [black_box(), black_box()], cfg, memory=memory), memory, cfg.budget); monitor')

@@ -15,7 +15,7 @@ from .explorer import Explorer, SMALL, below_cwd, gauge_end, with_budget
 from ..data import as_bytes, as_float
 from ..estimator import FAMILIES
 from ..procedural import procedural
-from ..recovery import Recovery, recover, select_starts
+from ..recovery import RECIPES, Recovery, generator, recover, select_starts
 from ..replay import Memory
 
 # %% ../../nbs/apps/2_recovery.ipynb #eecdd3df
@@ -46,6 +46,7 @@ class RecoveryExplorer(Explorer):
     def __init__(self,
         api:Api,
         memory:Memory|None=None,    # where Keep puts images
+        recipe:str='readable',      # a name in `RECIPES`
         n_procedural:int=250,       # procedural images for runs that start from them; the API is asked about them once
         seed:int=0
     ):
@@ -54,19 +55,29 @@ class RecoveryExplorer(Explorer):
         self.queries_before, self.limit = api.n_queries, api.budget
         names = [(str(c), i) for i, c in enumerate(api.classes)]
         classes = W.SelectMultiple(options=names, value=tuple(range(api.way)), rows=min(api.way, 6), description='classes', tooltip='classes to recover')
-        settings = dict(classes=classes, images=W.BoundedIntText(4, min=1, max=30, description='images', tooltip='images per class'),
-                        start=W.Dropdown(options=['procedural images', 'generator'], description='start from', tooltip='what a run starts from')
-                        ) | recovery_settings(api)
+        settings = dict(recipe=W.Dropdown(options=list(RECIPES), value=recipe, description='recipe', tooltip='settings that go together'), classes=classes,
+                        images=W.BoundedIntText(2, min=1, max=30, description='images', tooltip='images per class')
+                        ) | recovery_settings(api, budget=30_000)
         self.back = W.IntSlider(0, 0, 0, description='step shown', readout=False, tooltip='step of the last run whose images are shown')
         settings |= dict(stop_loss=W.BoundedFloatText(.1, min=0, max=10, step=.05, description='stop loss',
                                                      tooltip='an image is finished when its loss is below this'),
-                         mirror=W.Checkbox(True, description='mirror', tooltip='for a generator: a mirrored image is of the same class'),
+                         mirror=W.Checkbox(True, description='mirror', tooltip='recipe of the paper: a mirrored image is of the same class'),
                          back=self.back, file=W.Text('memory.safetensors', description='file', tooltip='where Save writes the memory'))
         self.back.observe(lambda _: self.moving or self.refresh(), 'value')
-        grey = viz.image_sheet(torch.full((4*api.way, *api.shape), .5), columns=4, rows=[str(c) for c in api.classes], title='Images')
+        grey = viz.image_sheet(torch.full((2*api.way, *api.shape), .5), columns=2, rows=[str(c) for c in api.classes], title='Images')
         rows = (dict(images=grey, loss=viz.curves([], 'loss', **SMALL)),
                 dict(answers=viz.answers({}, api.classes, **SMALL), gauge=viz.gauge(api.n_queries, api.budget)))
         super().__init__(settings, rows, [self.button('Keep', self.keep, 'plus'), self.button('Save', self.save, 'save')])
+        self.settings['recipe'].observe(lambda _: self.fill_in(), 'value')
+        self.fill_in()
+
+    def fill_in(self):
+        "Set the other settings to those of the recipe"
+        recipe, s = RECIPES[self.values['recipe']], self.settings
+        for k in 'steps', 'q', 'mu': s[k].value = recipe[k]
+        s['stop_loss'].value, s['mirror'].disabled = recipe.get('stop_loss', 0.), self.values['recipe'] != 'paper'
+        name = next(k for k, family in FAMILIES.items() if family is recipe['directions'])
+        if name in s['directions'].options: s['directions'].value = name
 
     def steps(self):
         v = self.values
@@ -78,14 +89,17 @@ class RecoveryExplorer(Explorer):
         return self.recover(with_budget(self.api, v['budget']), labels, v)
 
     def recover(self, api:Api, labels:torch.Tensor, v:dict)->Iterator[Recovery]:
-        start = None
-        if v['start'] == 'procedural images':
-            if self.pool is None:
-                x = as_float(procedural(self.n_procedural, *api.shape[:2], self.seed))
-                self.pool = x, api(x)
-            start = select_starts(*self.pool, labels)
-        yield from recover(api, labels, steps=v['steps'], q=v['q'], mu=v['mu'], directions=FAMILIES[v['directions']], start=start,
-                           stop_loss=v['stop_loss'], ngf=24, flip=v['mirror'], seed=self.seed)
+        settings = RECIPES[v['recipe']] | {k: v[k] for k in ('steps', 'q', 'mu', 'stop_loss')} | dict(directions=FAMILIES[v['directions']], seed=self.seed)
+        if 'start' in settings: settings['start'] = self.select(api, labels)
+        if v['recipe'] == 'paper': settings['parametrisation'] = generator(flip=v['mirror'])
+        yield from recover(api, labels, **settings)
+
+    def select(self, api:Api, labels:torch.Tensor)->Recovery:
+        "The best procedural images"
+        if self.pool is None:
+            x = as_float(procedural(self.n_procedural, *api.shape[:2], self.seed))
+            self.pool = x, api(x)
+        return select_starts(*self.pool, labels)
 
     def take(self, r):
         n_queries = self.api.n_queries - self.queries_before

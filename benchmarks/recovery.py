@@ -1,0 +1,86 @@
+"""How readable recovered images are, by an open judge of all the training classes of a data set, against queries per image: recipes, parametrisations and
+directions, on APIs that no setting was chosen on.
+
+python benchmarks/recovery.py [--data glyphs] [--apis 5] [--seeds 3] [--methods readable ...] prints a table and writes results/recovery.json (rows of
+methods that were not asked for stay in it)."""
+import argparse, itertools
+from pathlib import Path
+
+import torch
+
+from bidf_mkd.data import domain
+from bidf_mkd.demo import plan_for
+from bidf_mkd.estimator import low_frequency, dct, sphere
+from bidf_mkd.judge import train_judge
+from bidf_mkd.recovery import RECIPES, SMOOTH, generator, recover
+from bidf_mkd.zoo import Zoo, scenario
+from queries import write
+
+HERE = Path(__file__).parent
+ZOO_SEED = 101      # the settings of the recipes were chosen on the APIs of seed 11
+IMAGES = 3          # per class
+PRICES = 100, 200, 500, 1000, 2000, 3000, 20_200    # queries per image at which images are read
+READABLE = RECIPES['readable']
+
+def methods(flip):
+    "Settings of `recover`, by name"
+    plain = dict(parametrisation=generator(ngf=24, flip=flip), steps=400)
+    return RECIPES | {
+        'paper': RECIPES['paper'] | dict(parametrisation=generator(flip=flip)),
+        'readable, 98 steps': READABLE | dict(steps=98, lr=3e-3),
+        'generator, 8x8 cosines': plain | SMOOTH,
+        'generator, 4x4 cosines': plain | SMOOTH | dict(directions=low_frequency(4, dct)),
+        'generator, sphere': plain | SMOOTH | dict(directions=sphere),
+        'two-tone, 4x4 cosines': READABLE | dict(directions=low_frequency(4, dct)),
+        'two-tone, 16x16 cosines': READABLE | dict(directions=low_frequency(16, dct)),
+        'two-tone, sphere': READABLE | dict(directions=sphere)}
+
+def measure(judge, api, settings, seed):
+    "A row for each price that the recovery passes, and one for its end"
+    labels = torch.arange(api.way).repeat_interleave(IMAGES)
+    names, due = [api.classes[k] for k in labels], list(PRICES)
+    def row(r):
+        reading = judge.read(r.images, names)
+        return dict(queries_per_image=r.n_queries/len(labels), loss=r.loss.mean().item(), judge_top1=reading.top(), judge_top5=reading.top(5),
+                    judge_rank=reading.rank.median().item(), judge_real_accuracy=judge.real.top(), diversity=judge.diversity(r.images, labels))
+    before = None
+    for r in recover(api, labels, seed=seed, **settings):
+        if before and due and r.n_queries > due[0]*len(labels): # the last one that this price pays for
+            yield row(before) | dict(price=due[0])
+            due = [p for p in due if r.n_queries <= p*len(labels)]
+        before = r
+    yield row(r) | dict(price=None)
+
+def table(rows):
+    "Means over APIs and seeds"
+    line = '{:9} {:26} {:>9} {:>9} {:>6} {:>6} {:>6} {:>7} {:>6} {:>10}'.format
+    print('\n' + line('data', 'method', 'price', 'queries', 'runs', 'top-1', 'top-5', 'rank', 'loss', 'diversity'))
+    for key in dict.fromkeys((r['dataset'], r['recipe'], r['price']) for r in rows):
+        mine = [r for r in rows if (r['dataset'], r['recipe'], r['price']) == key]
+        mean = lambda k: sum(r[k] for r in mine)/len(mine)
+        print(line(key[0], key[1], str(key[2] or 'end'), f"{mean('queries_per_image'):,.0f}", len(mine), f"{mean('judge_top1'):.0%}",
+                   f"{mean('judge_top5'):.0%}", f"{mean('judge_rank'):.1f}", f"{mean('loss'):.3f}", f"{mean('diversity'):.3f}"))
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--data', nargs='+', default=['glyphs'])
+    p.add_argument('--apis', type=int, default=5)
+    p.add_argument('--seeds', type=int, default=3)
+    p.add_argument('--methods', nargs='+')
+    p.add_argument('--folder', type=Path, default=HERE/'work', help='where the APIs and the judges are kept')
+    args = p.parse_args()
+    rows = []
+    for name in args.data:
+        d, plan = domain(name), plan_for(name)
+        judge, zoo = train_judge(d, args.folder/f'{name}_judge'), Zoo(args.folder/f'{name}_recovery')
+        print(f'{name}: the judge names real images: {judge.real}', flush=True)
+        list(zoo.build(scenario('ss', [d], args.apis, seed=ZOO_SEED), {d.name: d.load('meta_train')}, plan.api_steps))
+        for (method, settings), i, seed in itertools.product(methods(plan.cfg.flip).items(), range(args.apis), range(args.seeds)):
+            if args.methods and method not in args.methods: continue
+            new = [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), settings, seed)]
+            print(new[-1], flush=True)
+            rows += new
+    table(rows)
+    write('recovery', rows, ('dataset', 'recipe'))
+
+if __name__ == '__main__': main()
