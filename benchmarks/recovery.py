@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from bidf_mkd.data import domain
+from bidf_mkd import viz
+from bidf_mkd.data import as_float, domain
 from bidf_mkd.demo import plan_for
 from bidf_mkd.estimator import low_frequency, dct, sphere
 from bidf_mkd.judge import train_judge
@@ -51,6 +52,17 @@ def measure(judge, api, settings, seed):
         before = r
     yield row(r) | dict(price=None)
 
+def picture(d, zoo):
+    "One real image per class, then cheapest and readable ones: a row for each class, the first two APIs side by side"
+    x, y, names = d.load('meta_train')
+    def sheet(api):
+        labels = torch.arange(api.way).repeat_interleave(IMAGES)
+        real = torch.stack([as_float(x[(y == names.index(c)).nonzero()[0,0]]) for c in api.classes])[:,None]
+        made = [list(recover(api, labels, **RECIPES[k]))[-1].images.unflatten(0, (api.way, IMAGES)) for k in ('cheapest', 'readable')]
+        return torch.cat([o for part in (real, *made) for o in (part, torch.ones_like(part[:,:1]))][:-1], 1)
+    both = torch.cat([sheet(zoo.api(0)), torch.ones(5, 2, *d.shape), sheet(zoo.api(1))], 1)
+    return viz.sheet_image(both.flatten(0, 1), columns=both.shape[1]).convert('RGB')
+
 def table(rows):
     "Means over APIs and seeds"
     line = '{:9} {:26} {:>9} {:>9} {:>6} {:>6} {:>6} {:>7} {:>6} {:>10}'.format
@@ -68,6 +80,7 @@ def main():
     p.add_argument('--seeds', type=int, default=3)
     p.add_argument('--methods', nargs='+')
     p.add_argument('--folder', type=Path, default=HERE/'work', help='where the APIs and the judges are kept')
+    p.add_argument('--picture', type=Path, help='write a picture of real, cheapest and readable images of the first two APIs here')
     args = p.parse_args()
     rows = []
     for name in args.data:
@@ -80,6 +93,7 @@ def main():
             new = [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), settings, seed)]
             print(new[-1], flush=True)
             rows += new
+        if args.picture: picture(d, zoo).save(args.picture, quality=90, optimize=True)
     table(rows)
     write('recovery', rows, ('dataset', 'recipe'))
 

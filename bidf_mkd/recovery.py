@@ -101,9 +101,9 @@ def crop_flip(
 def jitter(
     x:torch.Tensor,             # (n,c,h,w)
     generator:torch.Generator,  # the source of randomness
-    shift:float=.06,            # largest shift, as a share of the image
-    scale:float=.1,             # largest change of size
-    turn:float=.15              # largest turn, in radians
+    shift:float=.03,            # largest shift, as a share of the image
+    scale:float=.05,            # largest change of size
+    turn:float=.1               # largest turn, in radians
 )->torch.Tensor:
     "Each image shifted, scaled and turned at random, on its own; borders are repeated"
     r = 2*torch.rand(4, len(x), generator=generator, device=generator.device) - 1
@@ -362,7 +362,7 @@ def recovery_cost(
     steps:int=200, q:int=100, start:Recovery|Callable|None=None, shown_every:int=0, **settings # of `recover`
 )->int:     # images sent
     "The most queries that a recovery takes"
-    times_shown = shown_every and -(-steps//shown_every) + ((steps - 1) % shown_every > 0)
+    times_shown = shown_every and -(-steps//shown_every) + ((steps - 1) % shown_every > 0 and start is None)
     return getattr(start, 'n_queries', 0) + n*(steps*(q+1) + times_shown)
 
 # %% ../nbs/08_recovery.ipynb #9ec1cd62

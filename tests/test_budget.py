@@ -8,7 +8,7 @@ from bidf_mkd.api import Api, BudgetExceeded
 from bidf_mkd.data import draw
 from bidf_mkd.estimator import FAMILIES, guided, low_frequency, dct, zo_grad
 from bidf_mkd.models import conv4, seeded
-from bidf_mkd.recovery import recover, select_starts
+from bidf_mkd.recovery import RECIPES, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, visit_cost
 
@@ -101,6 +101,33 @@ def test_refining(budget, n, q, stop_loss):
         if r.step and not r.stopped: expected += int((before > stop_loss).sum())*(q+1)
         assert api.n_queries == service.received == expected <= budget and (r.loss <= start.loss).all()
         before = r.loss
+
+@quick
+@given(budget=st.integers(0, 400), n=st.integers(1, 6), q=st.integers(1, 6), steps=st.integers(1, 7), shown_every=st.integers(0, 4), boundary=st.booleans(),
+       procedural=st.sampled_from([0, 20]))
+def test_drawing(budget, n, q, steps, shown_every, boundary, procedural):
+    "Its price is told before; what is kept is what the API was asked about"
+    service = Service()
+    api = Api(service, CLASSES, SHAPE, budget)
+    student = seeded(0, conv4, 5, 1, 16, 4) if boundary else None
+    recipe = dict(parametrisation=two_tone(4, 2), steps=steps, q=q, mu=.1, directions=low_frequency(4, dct), shown_every=shown_every)
+    if procedural: recipe['start'] = select_procedural(procedural)
+    try: *_, last = recover(api, torch.arange(n) % 5, student, **recipe)
+    except BudgetExceeded:
+        assert service.received <= budget < procedural + n*(q+2)    # not even one step
+        return
+    price = recovery_cost(n, **recipe)
+    assert api.n_queries == service.received == last.n_queries <= min(budget, price) and bool(last.stopped) == (budget < price)
+    assert last.stopped or last.n_queries == price
+    assert np.allclose(Service()(last.images), last.probs, atol=1e-5)
+
+@pytest.mark.parametrize('policy', ['digits_1', 'label_only'])
+def test_restricted_apis_are_drawn_from(policy):
+    api = Api(Service(), CLASSES, SHAPE, reveals=policy)
+    soft = smoothed(api, 4, 1.) if policy == 'label_only' else api
+    recipe = RECIPES['readable'] | dict(steps=6, shown_every=3)
+    *_, last = recover(soft, torch.arange(5), **recipe)
+    assert api.n_queries == recovery_cost(5, **recipe)*soft.cost_per_image and last.images.shape == (5, *SHAPE)
 
 @quick
 @given(budget=st.integers(0, 120), n=st.integers(1, 4), q=st.integers(2, 9), chunk=st.none() | st.integers(2, 9), unbiased=st.booleans())

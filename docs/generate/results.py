@@ -111,6 +111,17 @@ def budget():
 
 # what images cost, what APIs reveal, bad APIs
 
+def readable():
+    "What the open judge reads, at each price that was passed; the last row of a method is its end"
+    results = read('recovery')
+    yield hardware(results)
+    for (dataset,), own in grouped(results['rows'], 'dataset'):
+        rows = [(recipe, price, list(some)) for (recipe, price), some in grouped(list(own), 'recipe', 'price')]
+        def share(k): return lambda r: f'{100*mean(o[k] for o in r[2]):.0f}%'
+        yield table(rows, **{DATA[dataset]: lambda r: r[0], 'queries per image': lambda r: count(mean(o['queries_per_image'] for o in r[2])),
+            'runs': lambda r: len(r[2]), 'top-1': share('judge_top1'), 'top-5': share('judge_top5'), 'median rank': lambda r: f"{mean(o['judge_rank'] for o in r[2]):.1f}",
+            'loss': lambda r: f"{mean(o['loss'] for o in r[2]):.3f}", 'diversity': lambda r: f"{mean(o['diversity'] for o in r[2]):.2f}"})
+
 def costs():
     results = read('queries')
     yield hardware(results)
@@ -235,7 +246,7 @@ def scale():
 # the page
 
 TABLES = {f.__name__: f for f in (
-    demo, cifar_fs, accuracy, folder, budget, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live, scale)}
+    demo, cifar_fs, accuracy, folder, budget, readable, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live, scale)}
 
 def filled(text, tables=TABLES):
     "A page with today's tables between its marks `<!-- table: NAME -->` and `<!-- end -->`"
