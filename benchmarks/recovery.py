@@ -7,6 +7,7 @@ import argparse, itertools
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from bidf_mkd import viz
 from bidf_mkd.data import as_float, domain
@@ -61,7 +62,10 @@ def picture(d, zoo):
         made = [list(recover(api, labels, **RECIPES[k]))[-1].images.unflatten(0, (api.way, IMAGES)) for k in ('cheapest', 'readable')]
         return torch.cat([o for part in (real, *made) for o in (part, torch.ones_like(part[:,:1]))][:-1], 1)
     both = torch.cat([sheet(zoo.api(0)), torch.ones(5, 2, *d.shape), sheet(zoo.api(1))], 1)
-    return viz.sheet_image(both.flatten(0, 1), columns=both.shape[1]).convert('RGB')
+    sheet = viz.sheet_image(both.flatten(0, 1), columns=both.shape[1])
+    out = Image.new('RGB', sheet.size, 'white')
+    out.paste(sheet, mask=sheet)
+    return out
 
 def table(rows):
     "Means over APIs and seeds"

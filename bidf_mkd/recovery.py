@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FLOOR', 'CANDIDATES', 'SMOOTH', 'RECIPES', 'kl', 'inversion_loss', 'black_box_loss', 'Recovery', 'Parametrisation',
            'crop_flip', 'jitter', 'two_colours', 'as_it_is', 'generator', 'two_tone', 'pixels', 'latents',
-           'check_labels', 'update', 'known_loss', 'select_starts', 'select_procedural', 'recover', 'descend',
-           'fit_decoder', 'smoothed', 'recovery_cost', 'plane']
+           'check_labels', 'update', 'known_loss', 'show_images', 'select_starts', 'select_procedural', 'recover',
+           'descend', 'fit_decoder', 'smoothed', 'recovery_cost', 'plane']
 
 # %% ../nbs/08_recovery.ipynb #b84863e9
 import math
@@ -203,6 +203,13 @@ def known_loss(
     log_s = student(x).log_softmax(1)
     return inversion_loss(p, labels, log_s, (log_s.argmax(1) == p.argmax(1)).float(), lam)
 
+@torch.no_grad()
+def show_images(api:Api, v:torch.Tensor, render:Callable, labels:torch.Tensor, student:Callable|None, lam:float)->tuple[torch.Tensor, ...]:
+    "Ask about the images that `render` makes of `v`: these, the answers, and their loss"
+    x = render(v)
+    p = api(x)
+    return x, p, known_loss(x, p, labels, student, lam)
+
 def select_starts(
     images:torch.Tensor,        # a pool of images (m,c,h,w) in [0,1]
     probs:torch.Tensor,         # the API's answers to them (m,way)
@@ -230,6 +237,8 @@ def select_procedural(
     start.n_queries = n
     return start
 
+
+# %% ../nbs/08_recovery.ipynb #1bfa8adc
 def recover(
     api:Api,
     labels:torch.Tensor,        # the wanted labels (n,), on the device to work on
@@ -268,15 +277,9 @@ def recover(
     with torch.no_grad(): check_fit(parametrisation.sample(torch.zeros(1, dtype=torch.long, device=labels.device), g)[0])
     opt = torch.optim.Adam(parametrisation.weights, parametrisation.lr if lr is None else lr, betas=(.5, .999))
     zo = dict(q=q, mu=mu, directions=directions, generator=g, chunk=chunk)
-    @torch.no_grad()
-    def show_rows(rows):
-        v, render = parametrisation.sample(rows, None)
-        x = render(v)
-        p = api(x)
-        return x, p, known_loss(x, p, labels[rows], student, lam)
     def query_rows(rows, show):
         api.afford(len(rows)*(q + 1 + show))
-        shown = show_rows(rows) if show else None
+        shown = show_images(api, *parametrisation.sample(rows, None), labels[rows], student, lam) if show else None
         v, render = parametrisation.sample(rows, g)
         with torch.no_grad(): x = render(v.detach())
         loss, p = black_box_loss(api, v, labels[rows], student, lam, render, **zo)
