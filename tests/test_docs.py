@@ -11,7 +11,7 @@ from fastcore.docments import docments
 from project import EXPORTING, LIB, NOTEBOOKS, ROOT, code_cells, python, read, relative
 
 sys.path.insert(0, str(ROOT/'docs'/'generate'))
-import hooks, notebooks, picture, reference, results
+import hooks, notebooks, reference, results
 
 def plain(text): return ' '.join(text.replace('`', '').split())
 
@@ -227,12 +227,3 @@ def test_results_are_of_today():
     assert results.filled(text) == text, 'run python docs/generate/results.py'
     shown = re.findall(r"read\('(\w+)'\)", (ROOT/'docs/generate/results.py').read_text(encoding='utf-8'))
     assert {p.stem for p in results.RESULTS.glob('*.json')} == set(shown)
-
-def test_picture_of_a_demo(tmp_path):
-    from PIL import Image
-    (tmp_path/'recovered').mkdir()
-    for i in range(3): Image.new('RGB', (900, 200), (i, i, i)).save(tmp_path/'recovered'/f'{i}.png')
-    rows = [dict(method=m, shot=s, way=5, classifier='prototype', transductive=True, mean=60., ci95=1.) for m in ('before', 'after') for s in (1, 5)]
-    (tmp_path/'results.json').write_text(json.dumps(dict(rows=rows, dataset='cats', n_queries=1000)))
-    out = picture.picture(tmp_path)
-    assert out.size[0] == picture.WIDTH and out.size[1] > 500 and out.getpixel((5, 5)) == (0, 0, 0) and out.getpixel((out.width - 5, 5)) == (1, 1, 1)

@@ -117,10 +117,10 @@ def readable():
     yield hardware(results)
     for (dataset,), own in grouped(results['rows'], 'dataset'):
         rows = [(recipe, price, list(some)) for (recipe, price), some in grouped(list(own), 'recipe', 'price')]
-        def share(k): return lambda r: f'{100*mean(o[k] for o in r[2]):.0f}%'
-        yield table(rows, **{DATA[dataset]: lambda r: r[0], 'queries per image': lambda r: count(mean(o['queries_per_image'] for o in r[2])),
-            'runs': lambda r: len(r[2]), 'top-1': share('judge_top1'), 'top-5': share('judge_top5'), 'median rank': lambda r: f"{mean(o['judge_rank'] for o in r[2]):.1f}",
-            'loss': lambda r: f"{mean(o['loss'] for o in r[2]):.3f}", 'diversity': lambda r: f"{mean(o['diversity'] for o in r[2]):.2f}"})
+        def average(k, form): return lambda r: form.format(mean(o[k] for o in r[2]))
+        yield table(rows, **{DATA[dataset]: lambda r: r[0], 'queries per image': average('queries_per_image', '{:,.0f}'), 'runs': lambda r: len(r[2]),
+            'top-1': average('judge_top1', '{:.0%}'), 'top-5': average('judge_top5', '{:.0%}'), 'median rank': average('judge_rank', '{:.1f}'),
+            'loss': average('loss', '{:.3f}'), 'diversity': average('diversity', '{:.2f}')})
 
 def costs():
     results = read('queries')
