@@ -27,7 +27,7 @@ def classifier(seed, names, steps):
     return fit(seeded(seed, conv4, 5), x, y, steps=steps)
 names = list('RЖΣ8ω')
 secret = classifier(0, names, 60)
-def black_box(budget=20_000): return Api(classify(secret), names, (3, 32, 32), budget)
+def black_box(budget=50_000): return Api(classify(secret), names, (3, 32, 32), budget)
 support, net, api = torch.cat([draw(c, 3, seed=2) for c in names])/255, classifier(1, names, 8), black_box()
 p = api(support)
 params = adapt(net, lambda w: kd_loss(functional_call(net, w, (support,)), p), .01, 10)
