@@ -36,5 +36,5 @@ def run_notebook(folder, cells, env, seconds):
         return told.recv()
     except EOFError: return f'its process died with exit code {process.join(10) or process.exitcode}'
     finally:
-        process.join(10)
+        process.join(3)     # it may have threads that do not end
         process.kill()
