@@ -49,7 +49,7 @@ def measure(name, folder, episodes, seed=0):
         model, apis, path = seeded(seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(plan.apis)], zoo.path/f"{method.replace(' ', '-')}.checkpoint"
         seconds = timed(meta_train(model, apis, replace(plan.cfg, **changes), path), path.with_suffix('.seconds'))
         for shot, t in tasks.items():
-            for protocol, s in evaluate_all(model, t, [('finetune', True), ('prototype', True)]).items():
+            for protocol, s in evaluate_all(model, t, [('finetune_blank', True), ('prototype', True)]).items():
                 gain, gain_ci95 = paired(s, whole.setdefault((shot, protocol), s))
                 yield dict(dataset=name, scenario='ss', split='meta_val', way=5, shot=shot, method=method, classifier=protocol[0], transductive=True,
                            mean=100*s.mean, ci95=100*s.ci95, gain=100*gain, gain_ci95=100*gain_ci95, n=episodes,

@@ -117,7 +117,7 @@ def learned(name, budget, apis, episodes, folder, seed=0):
         for _ in itertools.takewhile(lambda r: r['kind'] != end, run): pass
         spent[method] = sum(a.n_queries for a in black_boxes)
     tasks = {s: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names) for s in (1, 5)}
-    protocols = [('prototype', True), ('finetune', True)]
+    protocols = [('prototype', True), ('finetune_blank', True)]
     scores = {(m, s): evaluate_all(model, t, protocols) for m, model in models.items() for s, t in tasks.items()}
     for (method, shot), (classifier, transductive) in itertools.product(scores, protocols):
         mine, theirs = (scores[m, shot][classifier, transductive] for m in (method, "paper's method"))

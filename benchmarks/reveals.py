@@ -60,7 +60,7 @@ def learned(name, episodes, folder, seed=0):
         path = zoo.path/f"{policy.replace(' ', '-')}-{suits}.checkpoint"
         for _ in meta_train(model, black_boxes, replace(plan.cfg, **settings), path): pass
         for shot, t in tasks.items():
-            for (classifier, transductive), s in evaluate_all(model, t, [('prototype', True), ('finetune', True)]).items():
+            for (classifier, transductive), s in evaluate_all(model, t, [('prototype', True), ('finetune_blank', True)]).items():
                 gain, ci95 = paired(s, first.setdefault((shot, classifier), s))
                 row = dict(dataset=name, policy=policy, recommended=suits, way=5, shot=shot, classifier=classifier, transductive=transductive, mean=100*s.mean,
                            ci95=100*s.ci95, gain=100*gain, gain_ci95=100*ci95, n=episodes, seed=seed, n_queries=sum(a.n_queries for a in black_boxes))

@@ -58,7 +58,7 @@ def learned(name, folder, episodes, seed=0, honest=8, bad=2):
             out = load_tensors(path, 'run')[1]['left_out'] # also those of a run that was done before
             print(*out.values(), sep='\n')
             for shot, t in tasks.items():
-                for (classifier, transductive), s in evaluate_all(model, t, [('prototype', True), ('finetune', True)]).items():
+                for (classifier, transductive), s in evaluate_all(model, t, [('prototype', True), ('finetune_blank', True)]).items():
                     gain, ci95 = paired(s, first.setdefault((shot, classifier), s))
                     row = dict(dataset=name, case=case, bad=len(rogues), apis=len(apis), trust_images=n, left_out=len(out), way=5, shot=shot,
                                classifier=classifier, transductive=transductive, mean=100*s.mean, ci95=100*s.ci95, gain=100*gain, gain_ci95=100*ci95,

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['count_of', 'live_view', 'run_notebook', 'runs_table', 'run_sweep', 'run_results', 'zoo_apis', 'count_models',
-           'run_serve', 'lab_options', 'run_lab', 'Parser', 'add_demo', 'add_run', 'add_sweep', 'add_results',
-           'add_serve', 'add_lab', 'add_policies', 'parser', 'run_demo', 'main']
+           'run_serve', 'lab_options', 'run_lab', 'write_csv', 'run_classify', 'Parser', 'add_demo', 'add_classify',
+           'add_run', 'add_sweep', 'add_results', 'add_serve', 'add_lab', 'add_policies', 'parser', 'run_demo', 'main']
 
 # %% ../nbs/23_cli.ipynb #cef73e52
-import argparse, math, os, shlex, sys
+import argparse, csv, json, math, os, shlex, sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Sequence
@@ -23,6 +23,7 @@ from .batch import EXECUTORS, check_limits, code_digest, complete_params, descri
 from .batch import plan_runs, read_json, read_preset, read_sweep, results, sweep, workers, write_report
 from .data import domain
 from .demo import demo, plan_for, results_table
+from .fewshot import HEADS, FewShotClassifier, classify_page, name_files, query_files
 from .http_api import Connection, is_loopback
 from .lab import copy_notebooks, jupyter_command, run_server
 from .models import check_same_settings, keep_memory
@@ -143,6 +144,29 @@ def run_lab(args)->int:
     print(f'copied {count_of(len(new), "notebook")} to {folder} ({len(kept)} kept). Ctrl-C ends the server.', flush=True)
     return run_server(command)
 
+# %% ../nbs/23_cli.ipynb #1e67e368
+def write_csv(path:str, rows:list[dict]):
+    "The rows of `name_files`, a column for each class"
+    with open(path, 'w', newline='', encoding='utf-8') as f:
+        out = csv.writer(f)
+        out.writerow(['file', 'class', 'probability', *rows[0]['probabilities']])
+        for r in rows: out.writerow([r['file'], r['class'], r['probability'], *r['probabilities'].values()])
+
+def run_classify(args):
+    "`bidf-mkd classify`"
+    classifier = FewShotClassifier.load(args.model)
+    if args.head: classifier.head = args.head
+    files = query_files(args.images, args.support)
+    if args.support: classifier.fit_folder(args.support)
+    elif not hasattr(classifier, 'classes_'): raise ValueError(f'{args.model} holds no examples: name a folder of them with --support')
+    elif args.head: classifier.fit(classifier.support_, classifier.classes_[classifier.labels_])
+    rows = name_files(classifier, files)
+    if args.json: print(json.dumps(rows, ensure_ascii=False, indent=1))
+    else:
+        for r in rows: print(f"{r['file']}  {r['class']}  {r['probability']:.2f}" + f"  unsure, or {r['or']}"*bool(r['or']))
+    if args.csv: write_csv(args.csv, rows)
+    if args.report: Path(args.report).write_text(classify_page(classifier, rows), encoding='utf-8')
+
 # %% ../nbs/23_cli.ipynb #873a1e7a
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
@@ -166,6 +190,21 @@ def add_demo(commands):
     p.add_argument('--api', metavar='URL', help='learn from the models of this server (see bidf-mkd serve); its token, if any, is taken from BIDF_MKD_TOKEN')
     p.add_argument('--ablations', action='store_true', help='also learn with one part of the method at a time switched off, each with the same budget')
     p.set_defaults(run=run_demo)
+
+def add_classify(commands):
+    "The options of `bidf-mkd classify`"
+    p = commands.add_parser('classify', help='name images, from a few examples of each class', description='Learn classes of your own from a folder of '
+        'examples, with a model that bidf-mkd has learned, and name new images.')
+    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
+    p.add_argument('images', nargs='+', metavar='IMAGE', help='an image to name, or a folder of images')
+    p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class (default: those saved with the model)')
+    p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; finetune: trained on the examples; transductive: the images to be '
+                   'named help each other (default: prototype)')
+    form = p.add_mutually_exclusive_group()
+    form.add_argument('--csv', metavar='FILE', help='also write file, class, probability and the probability of each class to this file')
+    form.add_argument('--json', action='store_true', help='print json in place of lines')
+    p.add_argument('--report', metavar='FILE', help='also write a page with the images to this file')
+    p.set_defaults(run=run_classify)
 
 def add_run(commands):
     "The options of `bidf-mkd run`"
@@ -240,7 +279,7 @@ def parser()->Parser:
     top = Parser('bidf-mkd', description='Learn to learn from black-box APIs, without data.')
     top.add_argument('--version', action='version', version=f'%(prog)s {bidf_mkd.__version__}')
     commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (add_demo, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
+    for add in (add_demo, add_classify, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
     for name in 'demo', 'serve': add_policies(commands.choices[name])
     for p in commands.choices.values(): p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return top
@@ -262,7 +301,8 @@ def run_demo(args):
     others = f' The ablations took {ablated:,} more queries.' if ablated else ''
     if results['n_failed']: others += f" {results['n_failed']:,} more image{'s were' if results['n_failed'] > 1 else ' was'} sent and not answered."
     print(f"{results['n_queries']:,} of {results['budget']:,} queries, {sum(results['seconds'].values()):.0f} seconds.{others}")
-    print(f'Open {args.out}/report.html to see the results.')
+    print(f'Open {args.out}/report.html to see the results. Name your own images, from a folder with examples of each class:')
+    print(f'bidf-mkd classify {shlex.quote(args.out)} --support FOLDER IMAGE')
 
 def main(argv:Sequence[str]|None=None)->int: # exit code
     "The `bidf-mkd` command"

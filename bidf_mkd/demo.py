@@ -238,9 +238,10 @@ def report_page(results:dict, memory:Memory, apis:dict, log:Log)->str:
     tasks = [viz.task_sheet(memory.sample(5, 1, 3, generator_for(i), restyled=True), title=f'Task {i+1}') for i in tasks]
     return viz.html_report(f"bidf_mkd on {results['dataset']}", [
         ('What was learned', f"""Accuracy on {results['rows'][0]['n']} tasks of five classes that no API knew. Each model sees 1 or 5 images per class, and then
-            classifies 15 others per class. 'random init' is the same network before learning. 'finetune' trains it for 10 steps on the support images;
-            'prototype' compares features. With 'transductive' batch statistics the query images of a task help each other; with 'inductive'
-            ones each is classified independently. Bars are 95% intervals.""",
+            classifies 15 others per class. 'random init' is the same network before learning. 'prototype' compares features;
+            'finetune' trains such a classifier for 10 steps on the support images, 'finetune_blank' the network with a blank head (the paper's protocol);
+            'transductive' moves the prototypes to where the queries are. With 'transductive' batch statistics the query images of a task help each
+            other; with 'inductive' ones each is classified independently. Bars are 95% intervals.""",
          viz.accuracies(results['rows'])),
         ('What it cost', f"{results['n_queries']:,} images were sent to {len(results['queries_by_api'])} APIs.{short}",
          viz.gauge(results['n_queries'], results['budget'], 'all APIs')),
@@ -255,8 +256,9 @@ def write_results(out:Path, results:dict, models:dict, memory:Memory, apis:dict,
     (out/'results.json').write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding='utf-8')
     card = {k: results[k] for k in ('dataset', 'seed', 'n_queries', 'budget', 'versions')}
     card['use'] = 'batch statistics are not stored: adapt or calibrate it on the support images of a task'
-    card |= dict(arch='conv4', rows=[r for r in results['rows'] if r['method'] == 'bidf_mkd'])
-    save_tensors(out/'model.safetensors', 'model', models['bidf_mkd'].state_dict(), card)
+    model = models['bidf_mkd']
+    card |= dict(arch=model.arch, shape=list(model.shape), rows=[r for r in results['rows'] if r['method'] == 'bidf_mkd'])
+    save_tensors(out/'model.safetensors', 'model', model.state_dict(), card)
     (out/'recovered').mkdir(exist_ok=True)
     for name, x, _, classes in recovered_sheets(memory, apis):
         viz.sheet_image(x, columns=len(x)//len(classes)).save(out/'recovered'/f"{name.replace(' ', '-')}.png")

@@ -110,9 +110,14 @@ def channels_last(module:nn.Module, inputs:tuple)->tuple:
 
 class Classifier(nn.Module):
     "A linear head on a backbone"
-    def __init__(self, backbone:nn.Module, head:nn.Module):
+    def __init__(self,
+        backbone:nn.Module, # images -> features (n,d)
+        head:nn.Module,     # features -> logits (n,way)
+        arch:str='',        # its name, see `architecture`
+        shape:tuple[int, ...]|None=None # (c,h,w) of the images it was made for
+    ):
         super().__init__()
-        self.backbone, self.head = backbone, head
+        self.backbone, self.head, self.arch, self.shape = backbone, head, arch, shape
         backbone.register_forward_pre_hook(channels_last)
 
     def forward(self, x): return self.head(self.backbone(x))
@@ -128,7 +133,7 @@ def conv4(
     if size < 16: raise ValueError(f'conv4 halves its images four times: expected a size of at least 16, got {size}')
     block = lambda i: nn.Sequential(nn.Conv2d(i, width, 3, padding=1), BatchNorm(width), nn.MaxPool2d(2), nn.ReLU())
     backbone = nn.Sequential(block(channels), *[block(width) for _ in range(3)], nn.Flatten())
-    return Classifier(backbone, nn.Linear(width*(size//16)**2, way))
+    return Classifier(backbone, nn.Linear(width*(size//16)**2, way), f'conv4-{width}', (channels, size, size))
 
 # %% ../nbs/01_models.ipynb #1c6c7ce1
 def seeded(
@@ -142,14 +147,14 @@ def seeded(
         return build(*args, **kwargs)
 
 # %% ../nbs/01_models.ipynb #2beacfc2
-def resnet(way:int, layers:list[int], channels:int=3)->Classifier:
+def resnet(arch:str, layers:list[int], way:int, channels:int, size:int)->Classifier:
     "torchvision's ResNet of basic blocks, with a stem for small images"
     from torchvision.models.resnet import BasicBlock, ResNet # takes seconds to import, and who has no ResNet does without
     net = ResNet(BasicBlock, layers, norm_layer=BatchNorm)
     net.conv1, net.maxpool = nn.Conv2d(channels, 64, 3, padding=1, bias=False), nn.Identity()
     nn.init.kaiming_normal_(net.conv1.weight, mode='fan_out', nonlinearity='relu')
     head, net.fc = nn.Linear(net.fc.in_features, way), nn.Identity()
-    return Classifier(net, head)
+    return Classifier(net, head, arch, (channels, size, size))
 
 def resnet10(
     way:int,        # number of classes
@@ -157,7 +162,7 @@ def resnet10(
     size:int=32     # of the images; any will do
 )->Classifier:
     "ResNet with one block per stage"
-    return resnet(way, [1, 1, 1, 1], channels)
+    return resnet('resnet10', [1, 1, 1, 1], way, channels, size)
 
 def resnet18(
     way:int,        # number of classes
@@ -165,7 +170,7 @@ def resnet18(
     size:int=32     # of the images; any will do
 )->Classifier:
     "ResNet with two blocks per stage"
-    return resnet(way, [2, 2, 2, 2], channels)
+    return resnet('resnet18', [2, 2, 2, 2], way, channels, size)
 
 ARCHITECTURES = dict(conv4=conv4, resnet10=resnet10, resnet18=resnet18)
 

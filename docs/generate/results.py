@@ -65,7 +65,7 @@ def by_method(rows, cell, **more):
     cells = {(r['method'], r['shot'], r['classifier']): r for r in rows}
     def measured(*at): return lambda m: cell(cells[(m, *at)])
     def costs(key): return lambda m: count(cells[m, 1, 'prototype'][key])
-    return table(dict.fromkeys(r['method'] for r in rows), method=str, **{f'{c}, {s}-shot': measured(s, c) for c in ('prototype', 'finetune') for s in (1, 5)},
+    return table(dict.fromkeys(r['method'] for r in rows), method=str, **{f'{c}, {s}-shot': measured(s, c) for c in ('prototype', 'finetune_blank') for s in (1, 5)},
                  **more, queries=costs('n_queries'), seconds=costs('seconds'))
 
 # what is learned
@@ -98,7 +98,7 @@ def budget():
     rows = [r for r in results['rows'] if 'budget' in r]
     yield hardware(results)
     order = 'random initialisation', "paper's method", 'procedural images alone', "ours, the paper's estimator", 'ours'
-    for classifier in 'prototype', 'finetune':
+    for classifier in 'prototype', 'finetune_blank':
         own = only(rows, classifier=classifier)
         at = {(r['dataset'], r['method'], r['shot']): r for r in own}
         columns = dict.fromkeys(r['dataset'] for r in own)
@@ -166,7 +166,7 @@ def learned_from_less():
     first = policy(rows[0])
     def cell(c, s): return lambda p: interval(at[p, c, s]) + f' ({difference(at[p, c, s])})'*(p != first)
     yield table(dict.fromkeys(map(policy, rows)), **{'what APIs reveal': str, 'queries': lambda p: count(at[p, 'prototype', 1]['n_queries'])},
-                **{f'{c}, {s}-shot': cell(c, s) for c in ('prototype', 'finetune') for s in (1, 5)})
+                **{f'{c}, {s}-shot': cell(c, s) for c in ('prototype', 'finetune_blank') for s in (1, 5)})
 
 def untrusted():
     results = read('untrusted')
@@ -179,7 +179,7 @@ def untrusted():
     def cell(c, s): return lambda rows: (difference if rows[0]['bad'] else interval)(only(rows, classifier=c, shot=s)[0])
     yield table([list(own) for _, own in grouped(results['rows'], 'case', 'trust_images')], **{
         'APIs': name, 'queries (to the bad ones)': lambda rows: count(rows[0]['n_queries']) + f' ({rows[0]["n_queries_bad"]:,})'*bool(rows[0]['bad'])},
-        **{f'{c}, {s}-shot': cell(c, s) for c in ('prototype', 'finetune') for s in (1, 5)})
+        **{f'{c}, {s}-shot': cell(c, s) for c in ('prototype', 'finetune_blank') for s in (1, 5)})
 
 # the parts, speed, scale
 

@@ -1,0 +1,126 @@
+"A classifier of the user's own classes, from the command line and as scikit-learn uses it."
+import csv, json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
+
+from bidf_mkd.data import draw
+from bidf_mkd.fewshot import HEADS, FewShotClassifier
+from bidf_mkd.models import conv4, load_tensors, save_tensors, seeded
+from project import command_here
+
+CLASSES = '| bar', '■', '•'
+
+@pytest.fixture
+def folders(tmp_path):
+    "Five examples of each class in folders, and new images, with pixels of many kinds"
+    for c in CLASSES:
+        (tmp_path/'examples'/c).mkdir(parents=True)
+        (tmp_path/'new').mkdir(exist_ok=True)
+        for i, x in enumerate(draw(c[0], 9)):
+            image = Image.fromarray(x.permute(1, 2, 0).numpy())
+            image.save(tmp_path/'examples'/c/f'{i}.png' if i < 5 else tmp_path/'new'/f'{c}-{i}.png')
+    kinds = tmp_path/'kinds'
+    kinds.mkdir()
+    image.resize((90, 50)).save(kinds/'wide.jpg')
+    image.convert('RGBA').save(kinds/'transparent.png')
+    Image.fromarray(np.asarray(image.convert('L')).astype(np.uint16)*257).save(kinds/'sixteen bits.png')
+    image.getexif()[274] = 6
+    image.save(kinds/'turned.jpg', exif=image.getexif())
+    return tmp_path
+
+def classify(model, folders, *args): return command_here('classify', model, '--support', folders/'examples', *args)
+
+@pytest.mark.parametrize('head', HEADS)
+def test_a_demo_names_images_from_folders(whole, folders, head):
+    out, page = folders/'named.csv', folders/'page.html'
+    code, said, err = classify(whole, folders, '--head', head, '--csv', out, '--report', page, folders/'new', folders/'kinds')
+    rows = list(csv.DictReader(open(out, encoding='utf-8')))
+    assert code == 0 and not err and len(rows) == len(said.splitlines()) == 16
+    assert list(rows[0]) == ['file', 'class', 'probability', *sorted(CLASSES)]
+    assert all(float(r['probability']) == max(float(r[c]) for c in CLASSES) == float(r[r['class']]) for r in rows)
+    right = [r['class'] == Path(r['file']).name.split('-')[0] for r in rows if Path(r['file']).parent.name == 'new']
+    assert sum(right) >= 8      # of 12; guessing names 4
+    assert 'src="http' not in page.read_text(encoding='utf-8')
+
+def test_json(whole, folders):
+    code, said, _ = classify(whole, folders, '--json', folders/'new'/'■-5.png')
+    assert code == 0 and [r['class'] in CLASSES and set(r['probabilities']) == set(CLASSES) for r in json.loads(said)] == [True]
+
+def test_a_saved_classifier_needs_no_examples(whole, folders):
+    FewShotClassifier.load(whole).fit_folder(folders/'examples').save(folders/'mine.safetensors')
+    new = folders/'new'
+    assert command_here('classify', folders/'mine.safetensors', new)[1] == classify(whole, folders, new)[1]
+    assert command_here('classify', whole, new)[0] == 2
+
+def spoil(folders, whole, how):
+    "The arguments of a command that cannot work"
+    examples, new, model = folders/'examples', folders/'new', whole
+    if how == 'a class without images': (examples/'none').mkdir()
+    if how == 'one class': [p.rename(folders/p.name) for p in list(examples.iterdir())[1:]]
+    if how == 'a corrupt example': (examples/'Q'/'9.png').write_bytes((examples/'Q'/'1.png').read_bytes()[:90])
+    if how == 'a corrupt image': (new/'9.jpg').write_bytes(b'no picture')
+    if how == 'no image': (new := folders/'empty').mkdir()
+    if how == 'no such image': new = folders/'nowhere.png'
+    if how == 'examples among the images': new = folders
+    if how == 'no model': model = folders
+    if how in ('another version', 'another shape', 'no tensors'):
+        model = folders/'model.safetensors'
+        tensors, card = load_tensors(whole/'model.safetensors', 'model')
+        if how == 'another version': del card['shape']
+        if how == 'another shape': card['shape'] = [3, 64, 64]
+        save_tensors(model, 'model', tensors, card)
+        if how == 'no tensors': model.write_bytes(b'x'*99)
+    return model, folders, '--csv', folders/'out.csv', new
+
+WRONG = {'a class without images': 'none', 'one class': 'two sub-folders', 'a corrupt example': '9.png', 'a corrupt image': '9.jpg', 'no image': 'empty',
+         'no such image': 'nowhere.png', 'examples among the images': 'support folder', 'no model': 'no model there', 'another version': 'another version',
+         'another shape': 'another version', 'no tensors': 'damaged'}
+
+@pytest.mark.parametrize('how', WRONG)
+def test_bad_input_is_one_sentence(whole, folders, how):
+    code, said, err = classify(*spoil(folders, whole, how))
+    assert code == 2 and not said and len(err.splitlines()) == 1 and WRONG[how] in err, err
+    assert not (folders/'out.csv').exists()
+
+# as a classifier of scikit-learn. Its checks that make data of their own make tables, and this classifier takes images; the others are run, and what the
+# checks of tables look for is looked for with images
+
+CONTRACT = ['check_estimator_cloneable', 'check_do_not_raise_errors_in_init_or_set_param', 'check_no_attributes_set_in_init', 'check_mixin_order',
+            'check_estimator_repr', 'check_estimator_get_tags_default_keys', 'check_estimator_tags_renamed', 'check_valid_tag_types', 'check_get_params_invariance',
+            'check_set_params']
+
+@pytest.mark.parametrize('check', CONTRACT)
+def test_contract(check): getattr(estimator_checks, check)('FewShotClassifier', FewShotClassifier(seeded(0, conv4, 5)))
+
+def images(n=6):
+    "Images and names of three classes"
+    return torch.cat([draw(c[0], n) for c in CLASSES]).numpy(), np.repeat(CLASSES, n)
+
+@pytest.mark.parametrize('head', HEADS)
+def test_what_scikit_learn_expects(head):
+    x, y = images()
+    classifier = FewShotClassifier(seeded(0, conv4, 5), head)
+    before = {k: v.clone() for k, v in classifier.model.state_dict().items()}, x.copy(), classifier.get_params(deep=False)
+    assert classifier.fit(x, y) is classifier
+    assert all(torch.equal(v, before[0][k]) for k, v in classifier.model.state_dict().items()) and np.array_equal(x, before[1])  # nothing given is changed
+    assert classifier.get_params(deep=False) == before[2]
+    p = classifier.predict_proba(x)
+    assert p.shape == (18, 3) and np.allclose(p.sum(1), 1, atol=1e-5) and list(classifier.classes_) == sorted(CLASSES)
+    assert np.array_equal(classifier.predict(x), classifier.classes_[p.argmax(1)]) and np.array_equal(p, classifier.predict_proba(x))
+    assert np.array_equal(classifier.fit(x, y).predict_proba(x), p)                             # fitted again: the same
+    order = np.random.default_rng(0).permutation(18)
+    assert np.allclose(clone(classifier).fit(x[order], y[order]).predict_proba(x), p, atol=1e-3)  # the order of examples does not matter
+    numbers = clone(classifier).fit(list(x), [CLASSES.index(c) for c in y])                      # other labels, a list
+    assert set(numbers.predict(x)) <= {0, 1, 2} and numbers.score(x, [CLASSES.index(c) for c in y]) == classifier.score(x, y)
+    assert len(cross_val_score(make_pipeline(clone(classifier)), x, y, cv=2)) == 2
+
+def test_not_fitted():
+    with pytest.raises(Exception, match='not fitted yet'): FewShotClassifier(seeded(0, conv4, 5)).predict(images()[0])
