@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'BLOCK', 'tint', 'texture', 'noise', 'coordinates', 'shapes', 'shade', 'plain_colours', 'leaves',
-           'background', 'figures', 'strokes', 'procedural']
+           'background', 'figures', 'strokes', 'procedural', 'cross']
 
 # %% ../nbs/07_procedural.ipynb #b413b74a
 import torch
+from torch.nn import functional as F
 
 # %% ../nbs/07_procedural.ipynb #d7a05c49
 def tint(
@@ -129,3 +130,13 @@ def procedural(
         x = torch.cat([KINDS[k](-(-BLOCK//len(kinds)), channels, size, g) for k in kinds])
         return (x[torch.randperm(len(x), generator=g)[:BLOCK]]*255).round().to(torch.uint8)
     return torch.cat([block(i) for i in range(-(-n//BLOCK))])[:n]
+
+# %% ../nbs/07_procedural.ipynb #82ddab00
+def cross(
+    a:torch.Tensor, b:torch.Tensor, # images (n,c,h,w)
+    generator:torch.Generator,      # the source of randomness
+    cells:int=5                     # across the mask: how small the parts are that an image gives
+)->torch.Tensor:                    # images (n,c,h,w)
+    "Each image of `a` crossed with one of `b`"
+    coarse = 3*torch.randn(len(a), 1, cells, cells, generator=generator, device=generator.device)
+    return b + F.interpolate(coarse, a.shape[2:], mode='bicubic', align_corners=False).sigmoid()*(a - b)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FLOOR', 'CANDIDATES', 'SMOOTH', 'RECIPES', 'kl', 'inversion_loss', 'black_box_loss', 'Recovery', 'Parametrisation',
            'crop_flip', 'jitter', 'two_colours', 'as_it_is', 'generator', 'two_tone', 'pixels', 'latents',
-           'check_labels', 'update', 'known_loss', 'show_images', 'select_starts', 'select_procedural', 'recover',
-           'descend', 'fit_decoder', 'smoothed', 'recovery_cost', 'plane']
+           'check_labels', 'update', 'known_loss', 'show_images', 'best_rows', 'select_starts', 'select_procedural',
+           'recover', 'continued', 'descend', 'fit_decoder', 'view', 'evolve', 'smoothed', 'recovery_cost', 'plane']
 
 # %% ../nbs/08_recovery.ipynb #b84863e9
 import math
@@ -18,7 +18,7 @@ from .api import Api, BudgetExceeded
 from .estimator import FAMILIES, check_estimate, low_frequency, sphere, dct, zo_loss
 from .data import as_float
 from .models import Generator, seeded
-from .procedural import procedural
+from .procedural import cross, procedural
 
 # %% ../nbs/08_recovery.ipynb #9ad3d62f
 FLOOR = 1e-6
@@ -210,6 +210,16 @@ def show_images(api:Api, v:torch.Tensor, render:Callable, labels:torch.Tensor, s
     p = api(x)
     return x, p, known_loss(x, p, labels, student, lam)
 
+def best_rows(images:torch.Tensor, probs:torch.Tensor, labels:torch.Tensor, student:Callable|None, lam:float, each:int=1)->torch.Tensor: # (n,each)
+    "For each wanted label, `each` rows of a pool with small loss; images of one class are dealt theirs in turn"
+    rows = torch.empty(len(labels), each, dtype=torch.long, device=labels.device)
+    for c in labels.unique():
+        loss, wanted = known_loss(images, probs, c.expand(len(probs)), student, lam), labels == c
+        n = int(wanted.sum())
+        if n*each > len(loss): raise ValueError(f'expected a pool of at least {n*each} images, {each} for each that a class wants, got {len(loss)}')
+        rows[wanted] = loss.topk(n*each, largest=False).indices.view(each, n).T
+    return rows
+
 def select_starts(
     images:torch.Tensor,        # a pool of images (m,c,h,w) in [0,1]
     probs:torch.Tensor,         # the API's answers to them (m,way)
@@ -218,25 +228,19 @@ def select_starts(
     lam:float=1.                # weight of the boundary term
 )->Recovery:
     "For each wanted label, the image of the pool with the smallest loss: a start that is free once the API was asked about the pool"
-    rows = torch.empty_like(labels)
-    for c in labels.unique():
-        loss = known_loss(images, probs, c.expand(len(probs)), student, lam)
-        wanted = labels == c
-        if wanted.sum() > len(loss): raise ValueError(f'expected a pool of at least {wanted.sum()} images, as many as a class wants, got {len(loss)}')
-        rows[wanted] = loss.topk(int(wanted.sum()), largest=False).indices
+    rows = best_rows(images, probs, labels, student, lam)[:,0]
     x, p = images[rows], probs[rows]
     return Recovery(x, labels, p, known_loss(x, p, labels, student, lam), 0, 0)
 
 def select_procedural(
     n:int   # procedural images to ask about
-)->Callable: # (api, labels, student, lam, seed) -> Recovery
+)->Callable: # (api, labels, student, lam, seed) -> iterator of Recovery
     "A start: the best of `n` procedural images for each label. Costs n queries"
     def start(api, labels, student, lam, seed):
         x = as_float(procedural(n, *api.shape[:2], seed)).to(labels.device)
-        return select_starts(x, api(x), labels, student, lam)._replace(n_queries=n)
-    start.n_queries = n
+        yield select_starts(x, api(x), labels, student, lam)._replace(n_queries=n)
+    start.cost = lambda wanted: n
     return start
-
 
 # %% ../nbs/08_recovery.ipynb #1bfa8adc
 def recover(
@@ -244,7 +248,7 @@ def recover(
     labels:torch.Tensor,        # the wanted labels (n,), on the device to work on
     student:Callable|None=None, # images -> logits: recover a boundary query set for this student
     lam:float=1.,               # weight of the boundary term
-    steps:int=200,
+    steps:int=200,              # 0: what `start` finds is all
     q:int=100,                  # directions per image and step
     mu:float=.005,              # length of a step along a direction
     directions:Callable=sphere, # a direction family
@@ -253,7 +257,7 @@ def recover(
     nz:int=256, ngf:int=64,     # length of the latent vectors, width of the generator
     flip:bool=True,             # mirrored images should belong to the same class
     parametrisation:Callable|None=None, # what to train; by default the pixels of `start`, or a generator if there is none
-    start:Recovery|Callable|None=None, # images to refine (see `select_starts`), or a function that asks for them (see `select_procedural`)
+    start:Recovery|Callable|None=None, # images to refine (see `select_starts`), or a function that finds them (see `select_procedural`, `evolve`)
     stop_loss:float=-math.inf,  # images whose loss is not above this cost no more queries
     shown_every:int=0,          # every so many steps, ask about the images as they are too, and keep these; 0: keep the best of those that were sent
     seed:int=0
@@ -262,29 +266,37 @@ def recover(
     and one more where the images are shown as they are"""
     labels = check_labels(labels, api)
     g = torch.Generator(labels.device).manual_seed(seed)
-    if steps < 1 or not isinstance(steps, int): raise ValueError(f'steps: expected a whole number, at least 1, got {steps}')
+    least = 0 if start else 1
+    if steps < least or not isinstance(steps, int): raise ValueError(f'steps: expected a whole number, at least {least}, got {steps}')
     if not 0 <= lam < math.inf: raise ValueError(f'lam: expected 0 or more, got {lam}')
     def check_fit(x): # settings that do not fit fail here, before any query
         check_estimate(x, q, mu, chunk)
         directions(x, q, torch.Generator(labels.device))
     images = torch.full((len(labels), *api.shape), .5, device=labels.device)
-    if callable(start):
-        check_fit(images[:1])
-        start = start(api, labels, student, lam, seed)
-    if start and start.images.shape != images.shape:
+    if isinstance(start, Recovery) and start.images.shape != images.shape:
         raise ValueError(f'expected images of shape {tuple(images.shape)} to start from, got {tuple(start.images.shape)}')
-    parametrisation = (parametrisation or (pixels() if start else generator(nz, ngf, flip)))(start.images if start else images, seed, g)
-    with torch.no_grad(): check_fit(parametrisation.sample(torch.zeros(1, dtype=torch.long, device=labels.device), g)[0])
-    opt = torch.optim.Adam(parametrisation.weights, parametrisation.lr if lr is None else lr, betas=(.5, .999))
+    check_fit(images[:1])
     zo = dict(q=q, mu=mu, directions=directions, generator=g, chunk=chunk)
-    def query_rows(rows, show):
-        api.afford(len(rows)*(q + 1 + show))
-        shown = show_images(api, *parametrisation.sample(rows, None), labels[rows], student, lam) if show else None
-        v, render = parametrisation.sample(rows, g)
-        with torch.no_grad(): x = render(v.detach())
-        loss, p = black_box_loss(api, v, labels[rows], student, lam, render, **zo)
-        return loss, *(shown or (x, p, loss.detach()))
-    return descend(query_rows, opt, api, labels, steps, start, stop_loss, shown_every)
+    def refine(kept):
+        own = (parametrisation or (pixels() if kept else generator(nz, ngf, flip)))(kept.images if kept else images, seed, g)
+        with torch.no_grad(): check_fit(own.sample(torch.zeros(1, dtype=torch.long, device=labels.device), g)[0])
+        opt = torch.optim.Adam(own.weights, own.lr if lr is None else lr, betas=(.5, .999))
+        def query_rows(rows, show):
+            api.afford(len(rows)*(q + 1 + show))
+            shown = show_images(api, *own.sample(rows, None), labels[rows], student, lam) if show else None
+            v, render = own.sample(rows, g)
+            with torch.no_grad(): x = render(v.detach())
+            loss, p = black_box_loss(api, v, labels[rows], student, lam, render, **zo)
+            return loss, *(shown or (x, p, loss.detach()))
+        return descend(query_rows, opt, api, labels, steps, kept, stop_loss, shown_every)
+    if callable(start): return continued(start(api, labels, student, lam, seed), refine, steps)
+    return continued([start] if start else [], refine(start), steps)
+
+def continued(starts, refine, steps:int)->Iterator[Recovery]:
+    "What a start finds, then its refinement: an iterator, or a function that makes one of the last record"
+    kept = None
+    for kept in starts: yield kept
+    if steps and not (kept and kept.stopped): yield from refine(kept) if callable(refine) else refine
 
 def descend(
     query_rows:Callable, # indices of images, whether to show them as they are -> loss to descend; images to keep, the API's answers, their loss
@@ -299,7 +311,6 @@ def descend(
     "The steps of a recovery, with the best version of each image so far, or the latest that was shown as it is"
     rows, weights = torch.arange(len(labels), device=labels.device), [w for group in opt.param_groups for w in group['params']]
     queries_before = api.n_queries - (kept.n_queries if kept else 0)
-    if kept: yield kept
     for step in range(1, steps+1):
         if kept: rows = torch.where(kept.loss > stop_loss)[0]
         if not len(rows): return
@@ -337,6 +348,57 @@ def fit_decoder(
         opt.zero_grad(); loss.backward(); opt.step()
     return net.eval().requires_grad_(False)
 
+# %% ../nbs/08_recovery.ipynb #d5ae8a05
+def view(
+    x:torch.Tensor,             # images (n,c,h,w) in [0,1]
+    generator:torch.Generator   # the source of randomness
+)->torch.Tensor:                # (n,c,h,w) in [0,1]
+    "Each image seen a little differently: shifted, enlarged, mirrored and recoloured at random"
+    randn = lambda *s: torch.randn(len(x), *s, 1, 1, generator=generator, device=generator.device)
+    mirrored = torch.rand(len(x), 1, 1, 1, generator=generator, device=generator.device) < .5
+    x = jitter(torch.where(mirrored, x.flip(-1), x), generator, shift=.06, scale=.05, turn=0.)
+    mean = x.mean((2, 3), keepdim=True)
+    return (mean + (x - mean)*(1 + .08*randn(1)) + .04*randn(1) + .02*randn(x.shape[1])).clamp(0, 1)
+
+def evolve(
+    pool:int=4000,          # procedural images to ask about
+    first:int=32,           # of them that a population begins with
+    generations:int=20,
+    children:int=30,        # per generation and wanted image
+    views:int=4,            # in which an image is judged; the first is the image as it is
+    keep:int=24             # size of a population
+)->Callable:                # (api, labels, student, lam, seed) -> iterator of Recovery
+    "A start: procedural images, crossed and selected by the API's answers. Costs `pool` queries, and views*(first + generations*children) per image"
+    def start(api, labels, student, lam, seed):
+        g, n, before = torch.Generator(labels.device).manual_seed(seed), len(labels), api.n_queries
+        x = as_float(procedural(pool, *api.shape[:2], seed)).to(labels.device)
+        p = api(x)
+        found = select_starts(x, p, labels, student, lam)._replace(n_queries=pool)
+        yield found
+        def judged(images): # (n,m,...) -> images, the API's answers to them, the mean loss of their views
+            m, flat = images.shape[1], images.flatten(0, 1)
+            seen, wanted = torch.cat([flat, *(view(flat, g) for _ in range(views - 1))]), labels.repeat_interleave(m).repeat(views)
+            answers = api(seen)
+            return images, answers[:n*m].view(n, m, -1), known_loss(seen, answers, wanted, student, lam).view(views, n, m).mean(0)
+        def pick(held, rows): return tuple(o[torch.arange(n, device=labels.device)[:,None], rows] for o in held)
+        held = None
+        for step in range(generations + 1):
+            try:
+                if held is None: held = judged(x[best_rows(x, p, labels, student, lam, first)])
+                else:
+                    a, b = (pick(held[:1], torch.randint(held[0].shape[1], (n, children), generator=g, device=labels.device))[0] for _ in range(2))
+                    new = judged(cross(a.flatten(0, 1), b.flatten(0, 1), g).unflatten(0, (n, children)))
+                    held = tuple(torch.cat(o, 1) for o in zip(held, new))
+            except BudgetExceeded as e:
+                yield found._replace(stopped=f'stopped after {step} of {generations} generations: {e}')
+                return
+            held = pick(held, held[2].topk(min(keep, held[2].shape[1]), 1, largest=False).indices)
+            images, probs = held[0][:,0], held[1][:,0]
+            found = Recovery(images, labels, probs, known_loss(images, probs, labels, student, lam), api.n_queries - before, step)
+            yield found
+    start.cost = lambda wanted: pool + wanted*views*(first + generations*children)
+    return start
+
 # %% ../nbs/08_recovery.ipynb #45c7e847
 CANDIDATES = 4 # procedural images that a smoothed API is asked about, per wanted image
 
@@ -366,7 +428,7 @@ def recovery_cost(
 )->int:     # images sent
     "The most queries that a recovery takes"
     times_shown = shown_every and -(-steps//shown_every) + ((steps - 1) % shown_every > 0 and start is None)
-    return getattr(start, 'n_queries', 0) + n*(steps*(q+1) + times_shown)
+    return (start.cost(n) if callable(start) else 0) + n*(steps*(q+1) + times_shown)
 
 # %% ../nbs/08_recovery.ipynb #9ec1cd62
 def plane(

@@ -8,7 +8,7 @@ from bidf_mkd.api import Api, BudgetExceeded
 from bidf_mkd.data import draw
 from bidf_mkd.estimator import FAMILIES, guided, low_frequency, dct, zo_grad
 from bidf_mkd.models import conv4, seeded
-from bidf_mkd.recovery import RECIPES, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
+from bidf_mkd.recovery import RECIPES, evolve, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, visit_cost
 
@@ -103,18 +103,17 @@ def test_refining(budget, n, q, stop_loss):
         before = r.loss
 
 @quick
-@given(budget=st.integers(0, 400), n=st.integers(1, 6), q=st.integers(1, 6), steps=st.integers(1, 7), shown_every=st.integers(0, 4), boundary=st.booleans(),
-       procedural=st.sampled_from([0, 20]))
-def test_drawing(budget, n, q, steps, shown_every, boundary, procedural):
+@given(budget=st.integers(0, 400), n=st.integers(1, 6), q=st.integers(1, 6), steps=st.integers(0, 7), shown_every=st.integers(0, 4), boundary=st.booleans(),
+       start=st.sampled_from([None, select_procedural(20), evolve(20, first=2, generations=3, children=3, views=2, keep=3)]))
+def test_drawing(budget, n, q, steps, shown_every, boundary, start):
     "Its price is told before; what is kept is what the API was asked about"
     service = Service()
     api = Api(service, CLASSES, SHAPE, budget)
     student = seeded(0, conv4, 5, 1, 16, 4) if boundary else None
-    recipe = dict(parametrisation=two_tone(4, 2), steps=steps, q=q, mu=.1, directions=low_frequency(4, dct), shown_every=shown_every)
-    if procedural: recipe['start'] = select_procedural(procedural)
+    recipe = dict(parametrisation=two_tone(4, 2), steps=steps if start else max(1, steps), start=start, q=q, mu=.1, directions=low_frequency(4, dct), shown_every=shown_every)
     try: *_, last = recover(api, torch.arange(n) % 5, student, **recipe)
     except BudgetExceeded:
-        assert service.received <= budget < procedural + n*(q+2)    # not even one step
+        assert service.received <= budget < (20 if start else n*(q+2))    # not even the pool, or one step
         return
     price = recovery_cost(n, **recipe)
     assert api.n_queries == service.received == last.n_queries <= min(budget, price) and bool(last.stopped) == (budget < price)

@@ -65,7 +65,7 @@ def spoil(folders, whole, how):
     examples, new, model = folders/'examples', folders/'new', whole
     if how == 'a class without images': (examples/'none').mkdir()
     if how == 'one class': [p.rename(folders/p.name) for p in list(examples.iterdir())[1:]]
-    if how == 'a corrupt example': (examples/'Q'/'9.png').write_bytes((examples/'Q'/'1.png').read_bytes()[:90])
+    if how == 'a corrupt example': (examples/'■'/'9.png').write_bytes((examples/'■'/'1.png').read_bytes()[:60])
     if how == 'a corrupt image': (new/'9.jpg').write_bytes(b'no picture')
     if how == 'no image': (new := folders/'empty').mkdir()
     if how == 'no such image': new = folders/'nowhere.png'
@@ -93,9 +93,8 @@ def test_bad_input_is_one_sentence(whole, folders, how):
 # as a classifier of scikit-learn. Its checks that make data of their own make tables, and this classifier takes images; the others are run, and what the
 # checks of tables look for is looked for with images
 
-CONTRACT = ['check_estimator_cloneable', 'check_do_not_raise_errors_in_init_or_set_param', 'check_no_attributes_set_in_init', 'check_mixin_order',
-            'check_estimator_repr', 'check_estimator_get_tags_default_keys', 'check_estimator_tags_renamed', 'check_valid_tag_types', 'check_get_params_invariance',
-            'check_set_params']
+CONTRACT = ('check_estimator_cloneable', 'check_no_attributes_set_in_init', 'check_mixin_order', 'check_estimator_repr', 'check_estimator_tags_renamed',
+            'check_valid_tag_types', 'check_get_params_invariance', 'check_set_params')
 
 @pytest.mark.parametrize('check', CONTRACT)
 def test_contract(check): getattr(estimator_checks, check)('FewShotClassifier', FewShotClassifier(seeded(0, conv4, 5)))
