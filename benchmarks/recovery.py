@@ -14,7 +14,7 @@ from bidf_mkd.data import as_float, domain
 from bidf_mkd.demo import plan_for
 from bidf_mkd.estimator import low_frequency, dct, sphere
 from bidf_mkd.judge import train_judge
-from bidf_mkd.recovery import RECIPES, SMOOTH, generator, recover
+from bidf_mkd.recovery import RECIPES, SMOOTH, evolve, generator, pixels, readable_recipe, recover, select_procedural
 from bidf_mkd.zoo import Zoo, scenario
 from queries import write
 
@@ -24,18 +24,23 @@ IMAGES = 3          # per class
 PRICES = 100, 200, 500, 1000, 2000, 3000, 20_200    # queries per image at which images are read
 READABLE = RECIPES['readable']
 
-def methods(flip):
-    "Settings of `recover`, by name"
+def methods(dataset, flip):
+    "Settings of `recover`, by name; those of `readable` are found by the API's answers"
     plain = dict(parametrisation=generator(ngf=24, flip=flip), steps=400)
-    return RECIPES | {
-        'paper': RECIPES['paper'] | dict(parametrisation=generator(flip=flip)),
-        'readable, 98 steps': READABLE | dict(steps=98, lr=3e-3),
+    both = dict(readable=None, cheapest=RECIPES['cheapest'], paper=RECIPES['paper'] | dict(parametrisation=generator(flip=flip))) | {
         'generator, 8x8 cosines': plain | SMOOTH,
         'generator, 4x4 cosines': plain | SMOOTH | dict(directions=low_frequency(4, dct)),
-        'generator, sphere': plain | SMOOTH | dict(directions=sphere),
+        'generator, sphere': plain | SMOOTH | dict(directions=sphere)}
+    if dataset == 'glyphs': return both | {
+        'readable, 98 steps': READABLE | dict(steps=98, lr=3e-3),
         'two-tone, 4x4 cosines': READABLE | dict(directions=low_frequency(4, dct)),
         'two-tone, 16x16 cosines': READABLE | dict(directions=low_frequency(16, dct)),
         'two-tone, sphere': READABLE | dict(directions=sphere)}
+    return both | {
+        'evolution, 9 generations': dict(start=evolve(2000, first=16, generations=9, children=16, views=1, keep=12), steps=0),
+        'evolution, one view': dict(start=evolve(first=96, children=60, views=1), steps=0),
+        'best of 4,000 procedural images': dict(start=select_procedural(4000), steps=0),
+        'these, refined': dict(start=select_procedural(4000), steps=200, lr=.05, parametrisation=pixels(), **SMOOTH | dict(directions=low_frequency(4, dct)))}
 
 def measure(judge, api, settings, seed):
     "A row for each price that the recovery passes, and one for its end"
@@ -43,24 +48,25 @@ def measure(judge, api, settings, seed):
     names, due = [api.classes[k] for k in labels], list(PRICES)
     def row(r):
         reading = judge.read(r.images, names)
-        return dict(queries_per_image=r.n_queries/len(labels), loss=r.loss.mean().item(), judge_top1=reading.top(), judge_top5=reading.top(5),
+        return dict(queries_per_image=(pilot + r.n_queries)/len(labels), loss=r.loss.mean().item(), judge_top1=reading.top(), judge_top5=reading.top(5),
                     judge_rank=reading.rank.median().item(), judge_real_accuracy=judge.real.top(), diversity=judge.diversity(r.images, labels))
-    before = None
+    settings, before = settings or readable_recipe(api, seed=seed), None
+    pilot = api.n_queries
     for r in recover(api, labels, seed=seed, **settings):
-        if before and due and r.n_queries > due[0]*len(labels): # the last one that this price pays for
+        if before and due and pilot + r.n_queries > due[0]*len(labels): # the last one that this price pays for
             yield row(before) | dict(price=due[0])
-            due = [p for p in due if r.n_queries <= p*len(labels)]
+            due = [p for p in due if pilot + r.n_queries <= p*len(labels)]
         before = r
     yield row(r) | dict(price=None)
 
 def picture(d, zoo):
-    "One real image per class, then cheapest and readable ones: a row for each class, the first two APIs side by side"
+    "Cheapest and readable images: a row for each class, the first two APIs side by side; before them a real image, where these may be shown"
     x, y, names = d.load('meta_train')
     def sheet(api):
         labels = torch.arange(api.way).repeat_interleave(IMAGES)
         real = torch.stack([as_float(x[(y == names.index(c)).nonzero()[0,0]]) for c in api.classes])[:,None]
-        made = [list(recover(api, labels, **RECIPES[k]))[-1].images.unflatten(0, (api.way, IMAGES)) for k in ('cheapest', 'readable')]
-        return torch.cat([o for part in (real, *made) for o in (part, torch.ones_like(part[:,:1]))][:-1], 1)
+        made = [list(recover(api, labels, **o))[-1].images.unflatten(0, (api.way, IMAGES)) for o in (RECIPES['cheapest'], readable_recipe(api))]
+        return torch.cat([o for part in ([real]*(d.name == 'glyphs') + made) for o in (part, torch.ones_like(part[:,:1]))][:-1], 1)
     both = torch.cat([sheet(zoo.api(0)), torch.ones(5, 2, *d.shape), sheet(zoo.api(1))], 1)
     sheet = viz.sheet_image(both.flatten(0, 1), columns=both.shape[1])
     out = Image.new('RGB', sheet.size, 'white')
@@ -92,7 +98,7 @@ def main():
         judge, zoo = train_judge(d, args.folder/f'{name}_judge'), Zoo(args.folder/f'{name}_recovery')
         print(f'{name}: the judge names real images: {judge.real}', flush=True)
         list(zoo.build(scenario('ss', [d], args.apis, seed=ZOO_SEED), {d.name: d.load('meta_train')}, plan.api_steps))
-        for (method, settings), i, seed in itertools.product(methods(plan.cfg.flip).items(), range(args.apis), range(args.seeds)):
+        for (method, settings), i, seed in itertools.product(methods(name, plan.cfg.flip).items(), range(args.apis), range(args.seeds)):
             if args.methods and method not in args.methods: continue
             new = [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), settings, seed)]
             print(new[-1], flush=True)

@@ -14,6 +14,7 @@ import numpy as np, torch
 from PIL import Image
 from torch import nn
 from .data import Domain, as_bytes, as_float
+from .recovery import crop_flip
 from .zoo import Spec, Zoo, classify, hold_out
 
 # %% ../nbs/13_judge.ipynb #1a7d9a3d
@@ -67,8 +68,8 @@ class Judge:
         return torch.stack([d.sum()/(len(d)*(len(d) - 1)) for d in pairs]).mean().item()
 
 # %% ../nbs/13_judge.ipynb #373ebd26
-JUDGE_STEPS = dict(glyphs=1000) # batches of 64 that a judge of a domain is trained on; others take `PHOTO_STEPS`
-PHOTO_STEPS = 6000
+JUDGE_STEPS = dict(glyphs=1000) # batches of 64 that a judge of a domain is trained on; others, which are mirrored and shifted, take `PHOTO_STEPS`
+PHOTO_STEPS = 12_000
 
 def train_judge(
     d:Domain,
@@ -81,7 +82,8 @@ def train_judge(
     x, y, names = d.load('meta_train')
     zoo = Zoo(folder)
     spec = Spec(d.name, tuple(names), 'conv4-64', d.shape, seed)
-    list(zoo.build([spec], {d.name: (x, y, names)}, steps or JUDGE_STEPS.get(d.name, PHOTO_STEPS), device))
+    more = {} if d.name in JUDGE_STEPS else dict(augment=lambda x, g: crop_flip(x, g, 2))
+    list(zoo.build([spec], {d.name: (x, y, names)}, steps or JUDGE_STEPS.get(d.name, PHOTO_STEPS), device, **more))
     test = hold_out(y)
     return Judge(zoo.model(0), names, x[test], y[test])
 

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'BLOCK', 'tint', 'texture', 'noise', 'coordinates', 'shapes', 'shade', 'plain_colours', 'leaves',
-           'background', 'figures', 'strokes', 'procedural', 'cross']
+           'background', 'figures', 'strokes', 'procedural', 'cross', 'fit_decoder']
 
 # %% ../nbs/07_procedural.ipynb #b413b74a
 import torch
+from torch import nn
 from torch.nn import functional as F
+from .models import Generator, seeded
 
 # %% ../nbs/07_procedural.ipynb #d7a05c49
 def tint(
@@ -140,3 +142,26 @@ def cross(
     "Each image of `a` crossed with one of `b`"
     coarse = 3*torch.randn(len(a), 1, cells, cells, generator=generator, device=generator.device)
     return b + F.interpolate(coarse, a.shape[2:], mode='bicubic', align_corners=False).sigmoid()*(a - b)
+
+# %% ../nbs/07_procedural.ipynb #e794aaf9
+def fit_decoder(
+    images:torch.Tensor,    # images to learn from (n,c,h,w) in [0,1]
+    nz:int=64, ngf:int=24,  # length of the latent vectors, width of the generator
+    steps:int=1500,         # batches of 64
+    lr:float=2e-3,          # learning rate of Adam
+    seed:int=0
+)->Generator:
+    "A generator of images like these: the decoder of a variational autoencoder"
+    c, h = images.shape[1:3]
+    halve = lambda i, o: nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), nn.LeakyReLU(.2))
+    make = lambda: nn.ModuleList([nn.Sequential(halve(c, ngf), halve(ngf, 2*ngf), nn.Flatten(), nn.Linear(2*ngf*(h//4)**2, 2*nz)), Generator(h, c, nz, ngf)])
+    encoder, net = seeded(seed, make).to(images.device)
+    opt, g = torch.optim.Adam([*encoder.parameters(), *net.parameters()], lr), torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        x = images[torch.randint(len(images), (64,), generator=g)]
+        mean, log_var = encoder(x).chunk(2, 1)
+        z = mean + (log_var/2).exp()*torch.randn(mean.shape, generator=g).to(x)
+        prior = .5*(mean**2 + log_var.exp() - 1 - log_var).sum(1)
+        loss = (50*(net(z) - x)**2).flatten(1).sum(1).mean() + prior.mean() # 50: pixels within about 10%
+        opt.zero_grad(); loss.backward(); opt.step()
+    return net.eval().requires_grad_(False)

@@ -65,7 +65,8 @@ def fit(
     steps:int,              # batches
     lr:float=3e-3,          # highest learning rate of AdamW, one cycle
     batch:int=64,
-    seed:int=0
+    seed:int=0,
+    augment:Callable=lambda x, g: x # images (n,c,h,w) in [0,1], source of randomness -> images to train on in their place
 )->nn.Module:
     "Train a classifier, then store its batch statistics"
     g, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
@@ -75,7 +76,7 @@ def fit(
     with fused(model):
         for _ in range(steps):
             rows = torch.randint(len(x), (batch,), generator=g)
-            F.cross_entropy(model(as_float(x[rows]).to(device)), y[rows].to(device)).backward()
+            F.cross_entropy(model(augment(as_float(x[rows]), g).to(device)), y[rows].to(device)).backward()
             opt.step(); opt.zero_grad(); schedule.step()
     return calibrate(model, as_float(x[torch.randperm(len(x), generator=g)[:512]]).to(device))
 
@@ -95,7 +96,8 @@ def pretrain(
     spec:Spec,
     x:torch.Tensor, y:torch.Tensor, names:Sequence[str], # a split: images uint8 (n,c,h,w), labels (n,), class names
     steps:int=100,      # batches of 64
-    device:str='cpu'    # to train on
+    device:str='cpu',   # to train on
+    **more              # `augment`, as for `fit`
 )->tuple[nn.Module, float]: # the trained classifier, its accuracy in [0,1] on held-out images
     "Train the classifier of one API"
     if missing := set(spec.classes) - set(names): raise ValueError(f'{spec.dataset} has no class {sorted(missing)[0]!r}')
@@ -105,7 +107,7 @@ def pretrain(
         raise ValueError(f'class {spec.classes[few.argmin()]} of {spec.dataset}: expected at least 2 images, to train and to test on, got {few.min()}')
     test = hold_out(y)
     model = seeded(spec.seed, architecture(spec.arch), len(spec.classes), *spec.shape[:2]).to(device)
-    fit(model, x[~test], y[~test], steps, seed=spec.seed)
+    fit(model, x[~test], y[~test], steps, seed=spec.seed, **more)
     return model, (classify(model)(as_float(x[test])).argmax(1) == y[test]).float().mean().item()
 
 # %% ../nbs/12_zoo.ipynb #00bf65f1
@@ -121,14 +123,15 @@ class Zoo:
         specs:Sequence[Spec],
         data:dict[str, tuple],  # by domain: images uint8 (n,c,h,w), labels (n,), class names
         steps:int=100,          # training steps per API
-        device:str='cpu'        # to train on
+        device:str='cpu',       # to train on
+        **more                  # `augment`, as for `fit`
     )->Iterator[dict]:          # the cards
         "Train and save the classifiers that are not there yet. Several processes can build one zoo: each classifier is trained once"
         self.path.mkdir(parents=True, exist_ok=True)
         for i, spec in enumerate(specs):
             with FileLock(self.file(i).with_suffix('.lock')):
                 if not self.file(i).exists():
-                    model, accuracy = pretrain(spec, *data[spec.dataset], steps=steps, device=device)
+                    model, accuracy = pretrain(spec, *data[spec.dataset], steps=steps, device=device, **more)
                     save_tensors(self.file(i), 'model', model.state_dict(), asdict(spec) | dict(steps=steps, accuracy=accuracy))
             card = self.card(i)
             check_same_settings(card, asdict(spec) | dict(steps=steps), self.file(i), 'use another folder')

@@ -35,7 +35,7 @@ def recovery_settings(
         q=W.BoundedIntText(4, min=1, max=512, description='q', tooltip='directions per image and step'),
         mu=W.SelectionSlider(options=[m*10.**e for e in (-3, -2, -1, 0) for m in (1, 2, 5)], value=.5, description='mu',
                              tooltip='step size of the estimator: how far an image is moved in a direction'),
-        steps=W.BoundedIntText(steps, min=1, max=10_000, description='steps', tooltip='steps of a recovery, at most'),
+        steps=W.BoundedIntText(steps, min=0, max=10_000, description='steps', tooltip='steps of a recovery, at most'),
         budget=W.BoundedIntText(budget, min=1, max=10**9, description='budget', tooltip='images that a run may send to the API'))
 
 # %% ../../nbs/apps/2_recovery.ipynb #e083424a
@@ -92,7 +92,7 @@ class RecoveryExplorer(Explorer):
 
     def recover(self, api:Api, labels:torch.Tensor, v:dict)->Iterator[Recovery]:
         settings = RECIPES[v['recipe']] | {k: v[k] for k in ('steps', 'q', 'mu', 'stop_loss')} | dict(directions=FAMILIES[v['directions']], seed=self.seed)
-        if 'start' in settings: settings['start'] = self.select(api, labels)
+        if v['recipe'] == 'cheapest': settings['start'] = self.select(api, labels)
         if v['recipe'] == 'paper': settings['parametrisation'] = generator(flip=v['mirror'])
         yield from recover(api, labels, **settings)
 
