@@ -10,8 +10,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)    # what the tests sta
 if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS', '1')   # workers, and what they start, share the cores
 
 def pytest_xdist_auto_num_workers(config):
-    "One more than there are cores: many tests wait for servers, kernels and browsers"
-    return os.cpu_count() + 1
+    "Two for each core: many tests wait for servers, kernels and browsers"
+    return 2*os.cpu_count()
 
 def pytest_runtest_setup(item):
     if item.get_closest_marker('cuda'):
