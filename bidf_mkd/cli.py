@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['count_of', 'live_view', 'run_notebook', 'runs_table', 'run_sweep', 'run_results', 'zoo_apis', 'count_models',
-           'run_serve', 'lab_options', 'run_lab', 'write_csv', 'run_classify', 'Parser', 'add_demo', 'add_classify',
-           'add_run', 'add_sweep', 'add_results', 'add_serve', 'add_lab', 'add_policies', 'parser', 'run_demo', 'main']
+           'run_serve', 'lab_options', 'run_lab', 'probe', 'run_check', 'write_csv', 'run_classify', 'Parser',
+           'add_demo', 'add_check', 'add_classify', 'add_run', 'add_sweep', 'add_results', 'add_serve', 'add_lab',
+           'add_policies', 'parser', 'run_demo', 'main']
 
 # %% ../nbs/23_cli.ipynb #cef73e52
-import argparse, csv, json, math, os, shlex, sys
+import argparse, csv, json, math, os, shlex, sys, time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Sequence
@@ -18,17 +19,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 import bidf_mkd
-from .api import INPUT_POLICIES, Api, ApiError, OUTPUT_POLICIES
+from .api import INPUT_POLICIES, Api, ApiError, BudgetExceeded, OUTPUT_POLICIES
 from .batch import EXECUTORS, check_limits, code_digest, complete_params, describe_progress, execute, find_file, packaged_notebooks, parse_values
 from .batch import plan_runs, read_json, read_preset, read_sweep, results, sweep, workers, write_report
-from .data import domain
+from .data import as_float, domain
 from .demo import demo, plan_for, results_table
 from .fewshot import HEADS, FewShotClassifier, classify_page, name_files, query_files
 from .http_api import Connection, is_loopback
 from .lab import copy_notebooks, jupyter_command, run_server
 from .models import check_same_settings, keep_memory
+from .procedural import procedural
 from .serve import serve
+from .sources import load_apis
 from .training import run_cost
+from .trust import MIN_IMAGES, check_consistency
 from .zoo import Zoo
 
 # %% ../nbs/23_cli.ipynb #3fa4cd7f
@@ -144,6 +148,35 @@ def run_lab(args)->int:
     print(f'copied {count_of(len(new), "notebook")} to {folder} ({len(kept)} kept). Ctrl-C ends the server.', flush=True)
     return run_server(command)
 
+# %% ../nbs/23_cli.ipynb #86f7ed91
+def probe(api:Api, n:int)->tuple[str, str, str]: # milliseconds of an image alone, and in a batch; what is wrong
+    "Ask an API about a few images. Costs at most 4*n + 1 queries"
+    x = as_float(procedural(n, api.shape[0], max(api.shape[1:])))[..., :api.shape[1], :api.shape[2]]
+    def milliseconds(images):
+        begun = time.perf_counter()
+        api(images)
+        return f'{1000*(time.perf_counter() - begun)/len(images):.1f}'
+    try:
+        api.afford(4*n + 1)     # all of it, or nothing
+        return milliseconds(x[:1]), milliseconds(x), check_consistency(api, x) or 'consistent'
+    except (ApiError, BudgetExceeded) as e: return '', '', str(e)
+
+def run_check(args)->int:
+    "`bidf-mkd check`"
+    if args.images < MIN_IMAGES: raise ValueError(f'--images: expected at least {MIN_IMAGES}, got {args.images}')
+    apis, rows = load_apis(args.file), []
+    for api in apis:
+        alone, together, trust = ('', '', 'not asked') if args.dry_run else probe(api, args.images)
+        asked = api.n_queries + api.n_failed
+        price = '' if api.price is None else f'{api.price*asked:g} ({api.price:g} an image)'
+        rows.append((api.name, f'{api.way}', 'x'.join(map(str, api.shape)), alone, together, f'{asked:,} of {api.budget:,}', price, trust))
+    head = 'API', 'classes', 'image', 'ms alone', 'ms in a batch', 'queries', 'money', 'answers'
+    wide = [max(len(r[i]) for r in (head, *rows)) for i in range(len(head))]
+    for r in (head, *rows): print('  '.join(v.ljust(w) for v, w in zip(r, wide)).rstrip())
+    asked = sum(a.n_queries + a.n_failed for a in apis)
+    print(f"{count_of(len(apis), 'API')}, {asked:,} queries")
+    return any(r[-1] not in ('consistent', 'not asked') for r in rows)
+
 # %% ../nbs/23_cli.ipynb #1e67e368
 def write_csv(path:str, rows:list[dict]):
     "The rows of `name_files`, a column for each class"
@@ -190,6 +223,16 @@ def add_demo(commands):
     p.add_argument('--api', metavar='URL', help='learn from the models of this server (see bidf-mkd serve); its token, if any, is taken from BIDF_MKD_TOKEN')
     p.add_argument('--ablations', action='store_true', help='also learn with one part of the method at a time switched off, each with the same budget')
     p.set_defaults(run=run_demo)
+
+def add_check(commands):
+    "The options of `bidf-mkd check`"
+    p = commands.add_parser('check', help='look at a collection of APIs before anything is learned from it', description='List the APIs of a file: their '
+        'classes and images, how long an answer takes, whether they answer consistently, and what that cost. See sources in the documentation for the file.')
+    p.add_argument('file', help='the yaml file that lists the APIs')
+    p.add_argument('--images', type=int, default=16, help=f'how many images to test with, at least {MIN_IMAGES}; each API is sent four times as many, and '
+                   'one (default: 16)')
+    p.add_argument('--dry-run', action='store_true', help='ask nothing')
+    p.set_defaults(run=run_check)
 
 def add_classify(commands):
     "The options of `bidf-mkd classify`"
@@ -279,7 +322,7 @@ def parser()->Parser:
     top = Parser('bidf-mkd', description='Learn to learn from black-box APIs, without data.')
     top.add_argument('--version', action='version', version=f'%(prog)s {bidf_mkd.__version__}')
     commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (add_demo, add_classify, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
+    for add in (add_demo, add_check, add_classify, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
     for name in 'demo', 'serve': add_policies(commands.choices[name])
     for p in commands.choices.values(): p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return top

@@ -276,7 +276,7 @@ def recover(
     images = torch.full((len(labels), *api.shape), .5, device=labels.device)
     if isinstance(start, Recovery) and start.images.shape != images.shape:
         raise ValueError(f'expected images of shape {tuple(images.shape)} to start from, got {tuple(start.images.shape)}')
-    check_fit(images[:1])
+    if callable(start): check_fit(images[:1])
     zo = dict(q=q, mu=mu, directions=directions, generator=g, chunk=chunk)
     def refine(kept):
         own = (parametrisation or (pixels() if kept else generator(nz, ngf, flip)))(kept.images if kept else images, seed, g)

@@ -110,7 +110,8 @@ def test_drawing(budget, n, q, steps, shown_every, boundary, start):
     service = Service()
     api = Api(service, CLASSES, SHAPE, budget)
     student = seeded(0, conv4, 5, 1, 16, 4) if boundary else None
-    recipe = dict(parametrisation=two_tone(4, 2), steps=steps if start else max(1, steps), start=start, q=q, mu=.1, directions=low_frequency(4, dct), shown_every=shown_every)
+    steps = steps if start else max(1, steps)
+    recipe = dict(parametrisation=two_tone(4, 2), steps=steps, start=start, q=q, mu=.1, directions=low_frequency(4, dct), shown_every=shown_every)
     try: *_, last = recover(api, torch.arange(n) % 5, student, **recipe)
     except BudgetExceeded:
         assert service.received <= budget < (20 if start else n*(q+2))    # not even the pool, or one step
