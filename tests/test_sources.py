@@ -50,7 +50,8 @@ WRONG = {
     'a range upside down': (dict(range=[255, 0]), '[lowest, highest]'), 'two means': (dict(mean=[1, 2]), 'one number for each of 3 channels'),
     'no deviation': (dict(std=0), 'positive'), 'scores': (dict(answers='scores'), 'probabilities or logits'),
     'an unknown policy': (dict(reveals='all'), 'label_only'), 'two sources': (dict(zoo='here'), 'function and zoo'),
-    'a module that is not there': (dict(function='nowhere:f'), 'cannot be imported'), 'a function that is not there': (dict(function='clients:f'), 'cannot be imported'),
+    'a module that is not there': (dict(function='nowhere:f'), 'cannot be imported'),
+    'a function that is not there': (dict(function='clients:f'), 'cannot be imported'),
     'a path for a function': (dict(function='clients.py'), 'module:function'), 'a true for a budget': (dict(budget=True), 'a number of images')}
 
 @pytest.mark.parametrize('what', WRONG)
