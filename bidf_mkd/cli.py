@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['count_of', 'live_view', 'run_notebook', 'runs_table', 'run_sweep', 'run_results', 'zoo_apis', 'count_models',
-           'run_serve', 'lab_options', 'run_lab', 'probe', 'run_check', 'write_csv', 'run_classify', 'Parser',
-           'add_demo', 'add_check', 'add_classify', 'add_run', 'add_sweep', 'add_results', 'add_serve', 'add_lab',
+           'run_serve', 'lab_options', 'run_lab', 'probe', 'run_check', 'add_check', 'write_csv', 'run_classify',
+           'add_classify', 'Parser', 'add_demo', 'add_run', 'add_sweep', 'add_results', 'add_serve', 'add_lab',
            'add_policies', 'parser', 'run_demo', 'main']
 
 # %% ../nbs/23_cli.ipynb #cef73e52
@@ -177,6 +177,16 @@ def run_check(args)->int:
     print(f"{count_of(len(apis), 'API')}, {asked:,} queries")
     return any(r[-1] not in ('consistent', 'not asked') for r in rows)
 
+def add_check(commands):
+    "The options of `bidf-mkd check`"
+    p = commands.add_parser('check', help='look at a collection of APIs before anything is learned from it', description='List the APIs of a file: their '
+        'classes and images, how long an answer takes, whether they answer consistently, and what that cost. See sources in the documentation for the file.')
+    p.add_argument('file', help='the yaml file that lists the APIs')
+    p.add_argument('--images', type=int, default=16, help=f'how many images to test with, at least {MIN_IMAGES}; each API is sent four times as many, and '
+                   'one (default: 16)')
+    p.add_argument('--dry-run', action='store_true', help='ask nothing')
+    p.set_defaults(run=run_check)
+
 # %% ../nbs/23_cli.ipynb #1e67e368
 def write_csv(path:str, rows:list[dict]):
     "The rows of `name_files`, a column for each class"
@@ -199,6 +209,21 @@ def run_classify(args):
         for r in rows: print(f"{r['file']}  {r['class']}  {r['probability']:.2f}" + f"  unsure, or {r['or']}"*bool(r['or']))
     if args.csv: write_csv(args.csv, rows)
     if args.report: Path(args.report).write_text(classify_page(classifier, rows), encoding='utf-8')
+
+def add_classify(commands):
+    "The options of `bidf-mkd classify`"
+    p = commands.add_parser('classify', help='name images, from a few examples of each class', description='Learn classes of your own from a folder of '
+        'examples, with a model that bidf-mkd has learned, and name new images.')
+    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
+    p.add_argument('images', nargs='+', metavar='IMAGE', help='an image to name, or a folder of images')
+    p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class (default: those saved with the model)')
+    p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; finetune: trained on the examples; transductive: the images to be '
+                   'named help each other (default: prototype)')
+    form = p.add_mutually_exclusive_group()
+    form.add_argument('--csv', metavar='FILE', help='also write file, class, probability and the probability of each class to this file')
+    form.add_argument('--json', action='store_true', help='print json in place of lines')
+    p.add_argument('--report', metavar='FILE', help='also write a page with the images to this file')
+    p.set_defaults(run=run_classify)
 
 # %% ../nbs/23_cli.ipynb #873a1e7a
 class Parser(argparse.ArgumentParser):
@@ -223,31 +248,6 @@ def add_demo(commands):
     p.add_argument('--api', metavar='URL', help='learn from the models of this server (see bidf-mkd serve); its token, if any, is taken from BIDF_MKD_TOKEN')
     p.add_argument('--ablations', action='store_true', help='also learn with one part of the method at a time switched off, each with the same budget')
     p.set_defaults(run=run_demo)
-
-def add_check(commands):
-    "The options of `bidf-mkd check`"
-    p = commands.add_parser('check', help='look at a collection of APIs before anything is learned from it', description='List the APIs of a file: their '
-        'classes and images, how long an answer takes, whether they answer consistently, and what that cost. See sources in the documentation for the file.')
-    p.add_argument('file', help='the yaml file that lists the APIs')
-    p.add_argument('--images', type=int, default=16, help=f'how many images to test with, at least {MIN_IMAGES}; each API is sent four times as many, and '
-                   'one (default: 16)')
-    p.add_argument('--dry-run', action='store_true', help='ask nothing')
-    p.set_defaults(run=run_check)
-
-def add_classify(commands):
-    "The options of `bidf-mkd classify`"
-    p = commands.add_parser('classify', help='name images, from a few examples of each class', description='Learn classes of your own from a folder of '
-        'examples, with a model that bidf-mkd has learned, and name new images.')
-    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
-    p.add_argument('images', nargs='+', metavar='IMAGE', help='an image to name, or a folder of images')
-    p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class (default: those saved with the model)')
-    p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; finetune: trained on the examples; transductive: the images to be '
-                   'named help each other (default: prototype)')
-    form = p.add_mutually_exclusive_group()
-    form.add_argument('--csv', metavar='FILE', help='also write file, class, probability and the probability of each class to this file')
-    form.add_argument('--json', action='store_true', help='print json in place of lines')
-    p.add_argument('--report', metavar='FILE', help='also write a page with the images to this file')
-    p.set_defaults(run=run_classify)
 
 def add_run(commands):
     "The options of `bidf-mkd run`"
