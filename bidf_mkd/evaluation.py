@@ -86,10 +86,10 @@ def fit_classifier(
     lr:float=.01,           # of the fine-tuning
     steps:int=10            # of the fine-tuning
 )->Classifier:
-    "A copy of the model that has learned a task: fine-tuned, or with a head of prototypes, or both"
+    "A copy of the model, fine-tuned if the classifier wants it; prototypes are made when queries are there"
     model = copy.deepcopy(model).requires_grad_()
     with fused(model):
-        if classifier != 'finetune_blank': model.head = PrototypeHead(model.train().backbone(xs), ys)
+        if classifier == 'finetune': model.head = PrototypeHead(model.train().backbone(xs), ys)
         if classifier.startswith('finetune'): finetune(model, xs, ys, lr, steps)
     return model
 
