@@ -4,17 +4,21 @@ directions, on APIs that no setting was chosen on.
 python benchmarks/recovery.py [--data glyphs] [--apis 5] [--seeds 3] [--methods readable ...] prints a table and writes results/recovery.json (rows of
 methods that were not asked for stay in it)."""
 import argparse, itertools
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from bidf_mkd import viz
+from bidf_mkd.api import Api
 from bidf_mkd.data import as_float, domain
 from bidf_mkd.demo import plan_for
-from bidf_mkd.estimator import low_frequency, dct, sphere
+from bidf_mkd.estimator import dct, low_frequency, sphere
 from bidf_mkd.judge import train_judge
-from bidf_mkd.recovery import RECIPES, SMOOTH, evolve, generator, pixels, readable_recipe, recover, select_procedural
+from bidf_mkd.recovery import (RECIPES, SMOOTH, evolve, free_colours, generator, in_views, joint, luminance, pixels, readable_recipe, recover,
+                              select_procedural, smoothed, tempered)
+from bidf_mkd.recovery.sketch import sketch
 from bidf_mkd.zoo import Zoo, scenario
 from queries import write
 
@@ -24,25 +28,40 @@ IMAGES = 3          # per class
 PRICES = 100, 200, 500, 1000, 2000, 3000, 20_200    # queries per image at which images are read
 READABLE = RECIPES['readable']
 
+def revealing(api, policy):
+    "The API behind an output policy"
+    return Api(api, api.classes, api.shape, reveals=policy)
+
 def methods(dataset, flip):
-    "Settings of `recover`, by name; those of `readable` are found by the API's answers"
+    """Settings of `recover`, by name; those of `readable` are found by the API's answers. `asked` makes the API that is asked of the one to invert and of
+    another one with the same classes"""
     plain = dict(parametrisation=generator(ngf=24, flip=flip), steps=400)
     both = dict(readable=None, cheapest=RECIPES['cheapest'], paper=RECIPES['paper'] | dict(parametrisation=generator(flip=flip))) | {
         'generator, 8x8 cosines': plain | SMOOTH,
         'generator, 4x4 cosines': plain | SMOOTH | dict(directions=low_frequency(4, dct)),
-        'generator, sphere': plain | SMOOTH | dict(directions=sphere)}
+        'generator, sphere': plain | SMOOTH | dict(directions=sphere),
+        'luminance': plain | SMOOTH | dict(parametrisation=luminance(flip=flip)),
+        'free colours': READABLE | dict(parametrisation=free_colours())}
     if dataset == 'glyphs': return both | {
         'readable, 98 steps': READABLE | dict(steps=98, lr=3e-3),
         'two-tone, 4x4 cosines': READABLE | dict(directions=low_frequency(4, dct)),
         'two-tone, 16x16 cosines': READABLE | dict(directions=low_frequency(16, dct)),
-        'two-tone, sphere': READABLE | dict(directions=sphere)}
+        'two-tone, sphere': READABLE | dict(directions=sphere),
+        'two-tone, temperature 4': READABLE | dict(asked=lambda api, _: tempered(api, 4.)),
+        'two-tone, four views at once': READABLE | dict(steps=147, asked=lambda api, _: in_views(api, 4)),
+        'two-tone, two APIs agree': READABLE | dict(steps=295, asked=lambda api, other: joint([api, other])),
+        'readable, one digit': READABLE | dict(asked=lambda api, _: revealing(api, 'digits_1')),
+        'readable, labels alone': READABLE | dict(asked=lambda api, _: revealing(api, 'label_only')),
+        'readable, labels alone, smoothed': READABLE | dict(asked=lambda api, _: smoothed(revealing(api, 'label_only'), 8, 10.)) # 8 times as many queries,
+        'sketch': dict(start=sketch(), steps=0)}
     return both | {
         'evolution, 9 generations': dict(start=evolve(2000, first=16, generations=9, children=16, views=1, keep=12), steps=0),
+        'evolution, two APIs agree': dict(start=evolve(2000, generations=20), steps=0, asked=lambda api, other: joint([api, other])),
         'evolution, one view': dict(start=evolve(first=96, children=60, views=1), steps=0),
         'best of 4,000 procedural images': dict(start=select_procedural(4000), steps=0),
         'these, refined': dict(start=select_procedural(4000), steps=200, lr=.05, parametrisation=pixels(), **SMOOTH | dict(directions=low_frequency(4, dct)))}
 
-def measure(judge, api, settings, seed):
+def measure(judge, api, other, settings, seed):
     "A row for each price that the recovery passes, and one for its end"
     labels = torch.arange(api.way).repeat_interleave(IMAGES)
     names, due = [api.classes[k] for k in labels], list(PRICES)
@@ -51,8 +70,8 @@ def measure(judge, api, settings, seed):
         return dict(queries_per_image=(pilot + r.n_queries)/len(labels), loss=r.loss.mean().item(), judge_top1=reading.top(), judge_top5=reading.top(5),
                     judge_rank=reading.rank.median().item(), judge_real_accuracy=judge.real.top(), diversity=judge.diversity(r.images, labels))
     settings, before = settings or readable_recipe(api, seed=seed), None
-    pilot = api.n_queries
-    for r in recover(api, labels, seed=seed, **settings):
+    pilot, asked = api.n_queries, settings.get('asked', lambda api, _: api)(api, other)
+    for r in recover(asked, labels, seed=seed, **{k: v for k, v in settings.items() if k != 'asked'}):
         if before and due and pilot + r.n_queries > due[0]*len(labels): # the last one that this price pays for
             yield row(before) | dict(price=due[0])
             due = [p for p in due if pilot + r.n_queries <= p*len(labels)]
@@ -97,10 +116,12 @@ def main():
         d, plan = domain(name), plan_for(name)
         judge, zoo = train_judge(d, args.folder/f'{name}_judge'), Zoo(args.folder/f'{name}_recovery')
         print(f'{name}: the judge names real images: {judge.real}', flush=True)
-        list(zoo.build(scenario('ss', [d], args.apis, seed=ZOO_SEED), {d.name: d.load('meta_train')}, plan.api_steps))
+        specs, data, others = scenario('ss', [d], args.apis, seed=ZOO_SEED), {d.name: d.load('meta_train')}, Zoo(args.folder/f'{name}_recovery_others')
+        list(zoo.build(specs, data, plan.api_steps))
+        list(others.build([replace(s, seed=s.seed + 500) for s in specs], data, plan.api_steps))
         for (method, settings), i, seed in itertools.product(methods(name, plan.cfg.flip).items(), range(args.apis), range(args.seeds)):
             if args.methods and method not in args.methods: continue
-            new = [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), settings, seed)]
+            new = [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), others.api(i), settings, seed)]
             print(new[-1], flush=True)
             rows += new
         if args.picture: picture(d, zoo).save(args.picture, quality=90, optimize=True)

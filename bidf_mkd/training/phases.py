@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PHASES', 'LEARNING', 'leave_out_api', 'trust', 'ask_all_apis', 'ask_api', 'procedural_queries', 'train_one_cycle',
-           'distil_jointly', 'pre_distillation', 'choose_starts', 'set_share', 'recover_set', 'support',
-           'adapted_student', 'query', 'improves', 'meta_steps', 'bilevel_loss', 'distil', 'replay_loss', 'can_replay',
-           'replay', 'learns_jointly', 'cross_queries', 'all_answers', 'joint_distillation', 'prototype_learning',
-           'final_replay', 'Phase', 'next_phase', 'run_phases']
+           'distil_jointly', 'pre_distillation', 'choose_starts', 'set_share', 'recovery_settings', 'recover_set',
+           'support', 'adapted_student', 'query', 'improves', 'meta_steps', 'bilevel_loss', 'distil', 'replay_loss',
+           'can_replay', 'replay', 'learns_jointly', 'cross_queries', 'all_answers', 'joint_distillation',
+           'prototype_learning', 'final_replay', 'Phase', 'next_phase', 'run_phases']
 
 # %% ../../nbs/training/4_phases.ipynb #b323d756
 import math
@@ -22,9 +22,10 @@ from ..distillation import adapt, kd_loss, maml_loss, mkd_loss, prototype_loss
 from ..estimator import FAMILIES
 from ..models import fused, seeded
 from ..procedural import procedural
-from ..recovery import CANDIDATES, Recovery, crop_flip, recover, select_starts, smoothed
+from ..recovery import CANDIDATES, Recovery, crop_flip, evolve, recover, select_starts, smoothed, two_tone
 from ..replay import task_of_answers
 from ..trust import check_consistency
+from .config import CROSSED, SHOWN_EVERY, Config
 from .run import Run, STREAMS, generator_for, save_run, seed_for
 
 # %% ../../nbs/training/4_phases.ipynb #feb7dafd
@@ -107,11 +108,13 @@ def pre_distillation(run:Run)->Iterator[dict]:
     yield from distil_jointly(run, 'pre_distillation', run.pool, run.answers_to('procedural_queries', len(run.pool)))
 
 # %% ../../nbs/training/4_phases.ipynb #b15df0a6
-def choose_starts(run:Run, kind:str, labels:torch.Tensor, student, api:Api)->Recovery|None:
-    "The best procedural images, from a part that no other set of this API starts from; with smoothing, the best of some candidates by their smoothed answers"
+def choose_starts(run:Run, kind:str, labels:torch.Tensor, student, api:Api)->Recovery|Callable|None: # see `recover`
+    """The best procedural images, from a part that no other set of this API starts from; with smoothing, the best of some candidates by their smoothed
+    answers. Or the crossing of that part; or nothing, for readable images"""
     p, cfg = run.answers.get(f'procedural_queries.{run.index:04}'), run.cfg
-    if p is None or len(p) < run.n_procedural: return None
+    if p is None or len(p) < run.n_procedural or cfg.recipe == 'readable': return None
     part = slice(2*(run.visit//len(run.apis)) + (kind == 'query'), len(p), run.sets_per_api)
+    if cfg.recipe == 'photographs': return evolve((run.pool[part], p[part]), generations=cfg.steps, **CROSSED)
     if cfg.smoothing_copies == 1: return select_starts(run.pool[part], p[part], labels, student, cfg.lam)
     more = min(CANDIDATES, len(p[part])//cfg.images)
     likely = select_starts(run.pool[part], p[part], labels.repeat(more), student, cfg.lam).images
@@ -123,16 +126,22 @@ def set_share(run:Run, kind:str)->float:
     sets, own_sets = (2*len(range(run.visit, run.visits, every)) - (kind == 'query') for every in (1, n))
     return run.ledger.share(run.index, sets, own_sets, later=2*run.apis[0].way*cfg.images*run.visits if cfg.joint_steps else 0)
 
+def recovery_settings(cfg:Config, start, student)->dict:
+    "Other arguments of `recover` for a set"
+    usual = dict(steps=0 if callable(start) else cfg.steps, q=cfg.q, mu=cfg.mu, directions=FAMILIES[cfg.directions], lr=cfg.recovery_lr or None,
+                 nz=cfg.nz, ngf=cfg.ngf, flip=cfg.flip)
+    if cfg.recipe == 'readable': return usual | dict(parametrisation=two_tone(cfg.nz, cfg.ngf), shown_every=SHOWN_EVERY)
+    return usual if student else usual | dict(stop_loss=cfg.stop_loss)
+
 def recover_set(run:Run, kind:str, student=None)->Iterator[dict]:
     "Recover a set into the run and its memory"
     cfg, done = run.cfg, None
     api = run.open_meter(run.index, kind, set_share(run, kind))
     if cfg.smoothing_copies > 1: api = smoothed(api, cfg.smoothing_copies, cfg.smoothing_noise, seed=seed_for(cfg.seed, run.visit))
     labels = torch.arange(api.way, device=run.device).repeat_interleave(cfg.images)
-    settings = dict(steps=cfg.steps, q=cfg.q, mu=cfg.mu, directions=FAMILIES[cfg.directions], lr=cfg.recovery_lr or None, nz=cfg.nz, ngf=cfg.ngf,
-                    flip=cfg.flip, stop_loss=-math.inf if student else cfg.stop_loss, seed=seed_for(cfg.seed, run.visit, STREAMS[kind]))
+    start, seed = choose_starts(run, kind, labels, student, api), seed_for(cfg.seed, run.visit, STREAMS[kind])
     try:
-        for done in recover(api, labels, student, cfg.lam, start=choose_starts(run, kind, labels, student, api), **settings):
+        for done in recover(api, labels, student, cfg.lam, start=start, seed=seed, **recovery_settings(cfg, start, student)):
             right = (done.probs.argmax(1) == labels).float().mean().item()
             yield run.record(kind, done.step, loss=done.loss.mean().item(), acc=right, recovery=done)
         if done.stopped: yield run.budget_record(kind, f'{kind} set of API {run.index} {done.stopped}')
