@@ -17,7 +17,7 @@ from queries import HERE, write
 
 APIS = 8
 BUDGETS = 60_000, 300_000, 1_000_000
-PROTOCOLS = ('prototype', True), ('finetune', True), ('finetune_blank', True)
+PROTOCOLS = ('prototype', True), ('finetune', True)
 KEY = 'dataset', 'recipe', 'budget', 'seed'
 
 def configs(dataset, budget, seed):
@@ -51,7 +51,7 @@ def main():
     p.add_argument('--budgets', nargs='+', type=int, default=BUDGETS)
     p.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     p.add_argument('--recipes', nargs='+')
-    p.add_argument('--episodes', type=int, default=150, help='meta-val tasks')
+    p.add_argument('--episodes', type=int, default=100, help='meta-val tasks')
     p.add_argument('--folder', type=Path, default=HERE/'work', help='where the APIs are kept')
     args = p.parse_args()
     keep_memory()

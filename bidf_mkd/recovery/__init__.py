@@ -11,7 +11,6 @@ __all__ = ['CANDIDATES', 'SMOOTH', 'RECIPES', 'COLOUR_MATTERS', 'black_box_loss'
 import math
 from typing import Callable, Iterator
 import torch
-from torch.nn import functional as F
 from ..api import Api, BudgetExceeded
 from ..estimator import FAMILIES, check_estimate, sphere, zo_loss
 from ..data import as_float

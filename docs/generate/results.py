@@ -4,7 +4,7 @@ python docs/generate/results.py puts today's tables into the page; the site alwa
 import json, re
 from itertools import groupby
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean, median, stdev
 from textwrap import fill
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +44,14 @@ PLUS_MINUS = '\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}'
 def interval(r, key='mean'): return f'{r[key]:.1f}{PLUS_MINUS}{r["ci95" if key == "mean" else f"{key}_ci95"]:.1f}'
 
 def difference(r, key='gain'): return f'{r[key]:+.1f}{PLUS_MINUS}{r[f"{key}_ci95"]:.1f}'
+
+T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78} # quantiles of Student's t, by the number of seeds
+
+def over_seeds(gains):
+    "Pairs (gain, interval over tasks) of some seeds: their mean, with the interval over seeds; of one seed, that over tasks"
+    values = [g for g, _ in gains]
+    half = T[len(values)]*stdev(values)/len(values)**.5 if len(values) > 1 else gains[0][1]
+    return f'{mean(values):+.1f}{PLUS_MINUS}{half:.1f}'
 
 def statistics(r): return 'transductive' if r['transductive'] else 'inductive'
 
@@ -121,6 +129,21 @@ def readable():
         yield table(rows, **{DATA[dataset]: lambda r: r[0], 'queries per image': average('queries_per_image', '{:,.0f}'), 'runs': lambda r: len(r[2]),
             'top-1': average('judge_top1', '{:.0%}'), 'top-5': average('judge_top5', '{:.0%}'), 'median rank': average('judge_rank', '{:.1f}'),
             'loss': average('loss', '{:.3f}'), 'diversity': average('diversity', '{:.2f}')})
+
+def learning():
+    "What is learned from images of each recipe, and the gain over the cheapest at the same budget, over seeds"
+    results = read('learning')
+    yield hardware(results)
+    for (dataset,), own in grouped(results['rows'], 'dataset'):
+        rows = [(key, list(some)) for key, some in grouped(list(own), 'budget', 'recipe')]
+        def cell(classifier, shot):
+            def text(r):
+                some = only(r[1], classifier=classifier, shot=shot)
+                return f'{mean(o["mean"] for o in some):.1f}' + f' ({over_seeds([(o["gain"], o["gain_ci95"]) for o in some])})'*(r[0][1] != 'cheapest')
+            return text
+        yield table(rows, **{DATA[dataset]: lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
+            'seeds': lambda r: len({o['seed'] for o in r[1]}), 'images per class and set': lambda r: r[1][0]['images'],
+            'prototypes, 1-shot': cell('prototype', 1), '5-shot': cell('prototype', 5), 'fine-tuning, 1-shot': cell('finetune', 1), '5-shot ': cell('finetune', 5)})
 
 def costs():
     results = read('queries')
@@ -246,7 +269,7 @@ def scale():
 # the page
 
 TABLES = {f.__name__: f for f in (
-    demo, cifar_fs, accuracy, folder, budget, readable, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live, scale)}
+    demo, cifar_fs, accuracy, folder, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live, scale)}
 
 def filled(text, tables=TABLES):
     "A page with today's tables between its marks `<!-- table: NAME -->` and `<!-- end -->`"
