@@ -1,0 +1,30 @@
+"Real classifiers that others made, from one file: loaded, and looked at within their budgets."
+from importlib.resources import files
+
+import pytest
+from PIL import Image
+from torchvision.transforms.functional import to_tensor
+
+from bidf_mkd.sources import load_apis
+from project import command_here
+from third_party import entries, write_apis
+
+FAST = 'text_direction', 'mnist', 'usps', 'svhn'
+
+def test_they_are_of_many_ways_and_sizes(tmp_path):
+    apis = load_apis(write_apis(tmp_path, budget=9))
+    assert len(apis) == len(list(entries())) >= 4 and len({a.way for a in apis}) > 1 and len({a.shape for a in apis}) == len(apis)
+    assert all(a.n_queries == 0 and a.budget == 9 for a in apis)
+
+@pytest.mark.parametrize('name', ['mnist_test_0_label_7', 'svhn_digit_5', 'usps_digit_4'])
+def test_they_know_what_they_were_made_for(tmp_path, name):
+    "The images that come with the digits are named rightly, so pixels and answers are described rightly"
+    [api] = load_apis(write_apis(tmp_path, [name.split('_')[0]]))
+    image = Image.open(files('ccexam')/'samples'/f'{name}.png').convert('L' if api.shape[0] == 1 else 'RGB').resize(api.shape[:0:-1])
+    assert api(to_tensor(image)[None]).argmax().item() == int(name[-1])
+
+def test_a_check_stays_within_their_budgets(tmp_path):
+    code, said, err = command_here('check', write_apis(tmp_path, FAST, budget=65, price=.01))
+    assert code == 0 and not err and said.count('65 of 65') == len(FAST) and '4 APIs, 260 queries' in said
+    code, said, err = command_here('check', write_apis(tmp_path, FAST, budget=64))
+    assert code == 1 and not err and '4 APIs, 0 queries' in said
