@@ -1,5 +1,5 @@
 "Collections of real APIs from a file, as the command sees them."
-import json, sys
+import json, sys, time
 
 import onnx, pytest, torch
 from hypothesis import given, settings, strategies as st
@@ -23,6 +23,7 @@ ENTRY = dict(name='a', function='clients:kinds', classes=['x', 'y', 'z'], shape=
 def write(folder, *entries):
     "An apis.yaml, and the module that it names"
     (folder/'clients.py').write_text(CLIENTS)
+    (folder/'broken.py').write_text('1/0')
     path = folder/'apis.yaml'
     path.write_text('apis:\n' + ''.join(f'  - {e}\n' for e in entries), encoding='utf-8')     # a dict is a line of yaml
     return path
@@ -57,6 +58,8 @@ WRONG = {
     'an unknown policy': (dict(reveals='all'), 'label_only'), 'two sources': (dict(zoo='here'), 'function and zoo'),
     'a module that is not there': (dict(function='nowhere:f'), 'cannot be imported'),
     'a function that is not there': (dict(function='clients:f'), 'cannot be imported'),
+    'a module that fails': (dict(function='broken:f'), 'cannot be imported: division by zero'),
+    'no function': (dict(function='clients:asked'), 'to be a function'), 'a rate of none': (dict(rate=0), 'images per second'),
     'a path for a function': (dict(function='clients.py'), 'module:function'), 'a true for a budget': (dict(budget=True), 'a number of images')}
 
 @pytest.mark.parametrize('what', WRONG)
@@ -65,6 +68,12 @@ def test_a_mistake_is_named_with_its_place(clients, what):
     path = write(clients, ENTRY | dict(name='good'), ENTRY | change)
     code, said, err = command_here('check', path)
     assert code == 2 and not said and len(err.splitlines()) == 1 and words in err and f'{path}, entry 2' in err, err
+
+def test_a_rate_is_kept(clients):
+    [api] = load_apis(write(clients, ENTRY | dict(rate=20)))
+    begun = time.monotonic()
+    for _ in range(3): api(torch.rand(4, 3, 12, 20))
+    assert time.monotonic() - begun >= .4      # the third is sent when the eight before it took their time
 
 def test_names_differ(clients):
     with pytest.raises(ValueError, match="two entries are called 'a'"): load_apis(write(clients, ENTRY, ENTRY))
@@ -93,8 +102,8 @@ def test_the_schema_in_the_docs_is_that_of_the_rules():
 @pytest.mark.parametrize('what', WRONG)
 def test_the_schema_refuses_what_is_wrong(what):
     entry = ENTRY | WRONG[what][0]
-    named = 'imported' in WRONG[what][1]      # what only the import of a module tells
-    assert agree(entry) and (named or list(mistakes(entry)))
+    opened = 'imported' in WRONG[what][1] or 'to be a function' in WRONG[what][1]      # what only the import of a module tells
+    assert agree(entry) and (opened or list(mistakes(entry)))
 
 RIGHT = dict(name='a', function='m:f', onnx='a.onnx', output='p', pipeline='p', url='http://x', model='m', zoo='z', classes=['x', 'y'], shape=[3, 8, 8],
              layout='nhwc', range=[0, 255], mean=[1, 2, 3], std=2, answers='logits', reveals=['top_1', 'digits_1'], accepts='float', budget=9, price=.1,

@@ -6,10 +6,9 @@ from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
 from bidf_mkd.sources import load_apis
+from bidf_mkd.trust import MIN_IMAGES
 from project import command_here
 from third_party import entries, write_apis
-
-FAST = 'text_direction', 'mnist', 'usps', 'svhn'
 
 def test_they_are_of_many_ways_and_sizes(tmp_path):
     apis = load_apis(write_apis(tmp_path, budget=9))
@@ -24,7 +23,8 @@ def test_they_know_what_they_were_made_for(tmp_path, name):
     assert api(to_tensor(image)[None]).argmax().item() == int(name[-1])
 
 def test_a_check_stays_within_their_budgets(tmp_path):
-    code, said, err = command_here('check', write_apis(tmp_path, FAST, budget=65, price=.01))
-    assert code == 0 and not err and said.count('65 of 65') == len(FAST) and '4 APIs, 260 queries' in said
-    code, said, err = command_here('check', write_apis(tmp_path, FAST, budget=64))
-    assert code == 1 and not err and '4 APIs, 0 queries' in said
+    n, cost = len(list(entries())), 4*MIN_IMAGES + 1
+    code, said, err = command_here('check', '--images', MIN_IMAGES, write_apis(tmp_path, budget=cost, price=.01))
+    assert code == 0 and not err and said.count(f'{cost} of {cost}') == said.count('consistent') == n and f'{n} APIs, {cost*n} queries' in said
+    code, said, err = command_here('check', '--images', MIN_IMAGES, write_apis(tmp_path, budget=cost - 1))
+    assert code == 1 and not err and f'{n} APIs, 0 queries' in said
