@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['count_of', 'live_view', 'run_notebook', 'runs_table', 'run_sweep', 'run_results', 'zoo_apis', 'count_models',
-           'run_serve', 'lab_options', 'run_lab', 'probe', 'run_check', 'add_check', 'write_csv', 'run_classify',
-           'add_classify', 'Parser', 'add_demo', 'add_run', 'add_sweep', 'add_results', 'add_serve', 'add_lab',
-           'add_policies', 'parser', 'run_demo', 'main']
+           'served_models', 'run_serve', 'lab_options', 'run_lab', 'probe', 'run_check', 'add_check', 'write_csv',
+           'run_classify', 'add_classify', 'run_export', 'add_export', 'Parser', 'add_demo', 'add_run', 'add_sweep',
+           'add_results', 'add_serve', 'add_lab', 'add_policies', 'parser', 'run_demo', 'main']
 
 # %% ../nbs/23_cli.ipynb #cef73e52
 import argparse, csv, json, math, os, shlex, sys, time
@@ -24,12 +24,12 @@ from .batch import EXECUTORS, check_limits, code_digest, complete_params, descri
 from .batch import plan_runs, read_json, read_preset, read_sweep, results, sweep, workers, write_report
 from .data import as_float, domain
 from .demo import demo, plan_for, results_table
-from .fewshot import HEADS, FewShotClassifier, classify_page, name_files, query_files
+from .fewshot import HEADS, FewShotClassifier, classify_page, export_onnx, model_file, name_files, query_files
 from .http_api import Connection, is_loopback
 from .lab import copy_notebooks, jupyter_command, run_server
 from .models import check_same_settings, keep_memory
 from .procedural import procedural
-from .serve import serve
+from .serve import FEW_SHOT, SAVED, serve
 from .sources import load_apis
 from .training import run_cost
 from .trust import MIN_IMAGES, check_consistency
@@ -121,15 +121,25 @@ def count_models(url:str, wanted:int|None=None)->int:
     if wanted is not None and wanted > n: raise ValueError(f'--apis: {url} serves {count_of(n, "model")}, not {wanted}')
     return n if wanted is None else wanted
 
+def served_models(args)->tuple[dict[str, Api]|FewShotClassifier, str]:
+    "What `bidf-mkd serve` offers, and a description"
+    if model_file(args.folder).is_file():
+        if args.reveals != ['probabilities'] or args.accepts != 'float': raise ValueError('--reveals and --accepts are for the models of a zoo')
+        classifier = FewShotClassifier.load(args.folder)
+        examples = f', and those saved with it as {SAVED}' if hasattr(classifier, 'classes_') else ''
+        return classifier, f'the few-shot classifier in {args.folder} ({FEW_SHOT}), for examples that come with a request{examples},'
+    apis = zoo_apis(Zoo(args.folder), reveals=args.reveals, accepts=args.accepts)
+    return apis, f'{count_of(len(apis), "model")} ({", ".join(apis)})'
+
 def run_serve(args):
     "`bidf-mkd serve`"
-    apis, token = zoo_apis(Zoo(args.zoo), reveals=args.reveals, accepts=args.accepts), os.environ.get('BIDF_MKD_TOKEN', '').strip() or None
+    (served, what), token = served_models(args), os.environ.get('BIDF_MKD_TOKEN', '').strip() or None
     def ready(url):
         asked = 'requires the token in BIDF_MKD_TOKEN' if token else 'requires no token'
-        print(f'{url} serves {count_of(len(apis), "model")} ({", ".join(apis)}) and {asked}. Ctrl-C ends it.', flush=True)
+        print(f'{url} serves {what} and {asked}. Ctrl-C ends it.', flush=True)
         if not token and not is_loopback(args.host):
             print('Everybody who can reach this machine can send queries: set BIDF_MKD_TOKEN.', file=sys.stderr, flush=True)
-    serve(apis, args.host, args.port, ready, token=token, most_bytes=args.max_bytes, budget=args.budget, rate=args.rate)
+    serve(served, args.host, args.port, ready, token=token, most_bytes=args.max_bytes, budget=args.budget, rate=args.rate)
 
 # %% ../nbs/23_cli.ipynb #df25b62e
 def lab_options(args)->list[str]:
@@ -225,6 +235,26 @@ def add_classify(commands):
     p.add_argument('--report', metavar='FILE', help='also write a page with the images to this file')
     p.set_defaults(run=run_classify)
 
+# %% ../nbs/23_cli.ipynb #b3d4dcb0
+def run_export(args):
+    "`bidf-mkd export`"
+    classifier = FewShotClassifier.load(args.model)
+    if args.support: classifier.fit_folder(args.support)
+    worst = export_onnx(classifier, args.onnx)
+    statistics = 'the support images' if hasattr(classifier, 'classes_') else 'procedural images (name a folder of examples with --support for theirs)'
+    print(f"{args.onnx}: images (n, {', '.join(map(str, classifier.model.shape))}) in [0, 1] to features; differs from PyTorch by {worst:.0e} at most")
+    print(f'It normalises by the statistics of {statistics}.')
+
+def add_export(commands):
+    "The options of `bidf-mkd export`"
+    p = commands.add_parser('export', help='write a learned model as an ONNX file', description='Write the backbone of a learned model, which turns '
+        'images into features, as an ONNX file, and check with onnxruntime that it computes what PyTorch computes, to 0.0001.')
+    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
+    p.add_argument('--onnx', metavar='FILE', required=True, help='the file to write')
+    p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class, whose statistics normalise the images '
+                   '(default: the examples saved with the model, or none)')
+    p.set_defaults(run=run_export)
+
 # %% ../nbs/23_cli.ipynb #873a1e7a
 class Parser(argparse.ArgumentParser):
     "An argument parser whose errors are one line"
@@ -287,9 +317,11 @@ def add_results(commands):
 
 def add_serve(commands):
     "The options of `bidf-mkd serve`"
-    p = commands.add_parser('serve', help='offer a zoo of APIs over HTTP', description='Offer the models of a zoo through the Open Inference '
-        'Protocol, version 2. If BIDF_MKD_TOKEN is set, clients must send that token; several tokens, separated by commas, are different clients.')
-    p.add_argument('zoo', nargs='?', metavar='ZOO_DIR', default='bidf_mkd_demo/zoo', help='a folder of models made by a demo (default: bidf_mkd_demo/zoo)')
+    p = commands.add_parser('serve', help='offer a zoo of APIs, or a few-shot classifier, over HTTP', description='Offer the models of a zoo, or a few-shot '
+        'classifier, through the Open Inference Protocol, version 2. A few-shot classifier takes examples of classes with each request, or stores them under '
+        'a name. If BIDF_MKD_TOKEN is set, clients must send that token; several tokens, separated by commas, are different clients.')
+    p.add_argument('folder', nargs='?', metavar='DIR', default='bidf_mkd_demo/zoo', help='the folder of a demo, or a file that a few-shot classifier was '
+                   'saved in: the few-shot classifier; a folder of models made by a demo: those (default: bidf_mkd_demo/zoo)')
     p.add_argument('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1, only this machine)')
     p.add_argument('--port', type=int, default=8000, help='port to listen on, 0: any that is free (default: 8000)')
     p.add_argument('--budget', type=int, default=math.inf, help='the most images that each client may send (default: no limit)')
@@ -322,7 +354,7 @@ def parser()->Parser:
     top = Parser('bidf-mkd', description='Learn to learn from black-box APIs, without data.')
     top.add_argument('--version', action='version', version=f'%(prog)s {bidf_mkd.__version__}')
     commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (add_demo, add_check, add_classify, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
+    for add in (add_demo, add_check, add_classify, add_export, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
     for name in 'demo', 'serve': add_policies(commands.choices[name])
     for p in commands.choices.values(): p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return top

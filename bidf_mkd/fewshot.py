@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['GREY', 'HEADS', 'UNSURE', 'array_images', 'fit_shape', 'as_images', 'image_files', 'support_files', 'query_files',
-           'FewShotClassifier', 'model_of', 'name_files', 'classify_page']
+           'FewShotClassifier', 'model_file', 'with_statistics', 'model_of', 'export_onnx', 'name_files',
+           'classify_page']
 
 # %% ../nbs/17_fewshot.ipynb #9152f3b2
-import warnings
+import os, warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Sequence
 import numpy as np, torch
@@ -18,7 +20,9 @@ from torch.nn import functional as F
 from . import viz
 from .data import IMAGES, Task, as_float, crop_square, decode, in_8_bits
 from .evaluation import fit_classifier, predict_logits
-from .models import Classifier, architecture, load_tensors, save_tensors
+from .models import BatchNorm, Classifier, architecture, calibrate, load_tensors, save_tensors
+from .procedural import procedural
+from .sources import onnx_session, optional_module
 
 # %% ../nbs/17_fewshot.ipynb #95338968
 GREY = .299, .587, .114 # what red, green and blue count in brightness (ITU-R 601, as in Pillow)
@@ -165,13 +169,22 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     @classmethod
     def load(cls, path:str|Path)->'FewShotClassifier': # fitted, if it was so when saved
         "What `save` wrote, or the meta model in the folder of a demo"
-        path = Path(path)
-        file = path/'model.safetensors' if path.is_dir() else path
+        file = model_file(path)
         if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of a demo, or a file that a few-shot classifier was saved in')
         tensors, card = load_tensors(file, 'model')
         support = [tensors.pop(f'support.{k}', None) for k in ('images', 'labels')]
         made = cls(model_of(tensors, card, file), **{k: card[k] for k in ('head', 'lr', 'steps') if k in card})
         return made if support[0] is None else made.fit(support[0], np.array(card['classes'])[support[1]])
+
+def model_file(path:str|Path)->Path:
+    "The file of a meta model, or that in the folder of a demo, whether it is there or not"
+    path = Path(path)
+    return path/'model.safetensors' if path.is_dir() else path
+
+def with_statistics(model:Classifier)->Classifier: # the model, in evaluation mode
+    "Give a model that was saved without statistics for its normalisation those of procedural images"
+    if not any(o.running_mean.any() for o in model.modules() if isinstance(o, BatchNorm)): calibrate(model, as_float(procedural(256, *model.shape[:2])))
+    return model.eval()
 
 def model_of(
     tensors:dict,   # its weights, by name
@@ -184,7 +197,30 @@ def model_of(
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as e:
         raise ValueError(f'{file} was written by another version of bidf_mkd, or is no meta model: {str(e).splitlines()[0]}') from e
-    return model.eval()
+    return with_statistics(model)
+
+# %% ../nbs/17_fewshot.ipynb #36d14fd0
+@torch.no_grad()
+def export_onnx(
+    classifier:FewShotClassifier,
+    file:str|Path,
+    tolerance:float=1e-4    # the most that a feature may differ from PyTorch
+)->float: # the most that a feature differs
+    "Write the backbone, images (n,c,h,w) in [0,1] to features (n,d), as an ONNX file, if it computes what PyTorch computes"
+    for name in 'onnxscript', 'onnxruntime': optional_module(name, 'onnx')
+    model, file = deepcopy(getattr(classifier, 'fitted_', classifier.model)), Path(file)
+    if file.is_dir() or not file.parent.is_dir(): raise ValueError(f'{file}: expected a file to write, in a folder that is there')
+    if hasattr(classifier, 'fitted_'): calibrate(model, classifier.support_)
+    x, part = as_float(procedural(9, *model.shape[:2], seed=1)), file.with_name(file.name + '.part')
+    try:
+        torch.onnx.export(model.eval().backbone, (x[:2],), part, dynamo=True, verbose=False, external_data=False, input_names=['images'],
+                          output_names=['features'], dynamic_shapes=[{0: torch.export.Dim('n')}])
+        run = onnx_session(part)
+        worst = max(np.abs(run.run(None, {'images': o.numpy()})[0] - model.backbone(o).numpy()).max() for o in (x, x[:1]))
+        if not worst <= tolerance: raise ValueError(f'{file} is not written: features differ from those of PyTorch by {worst:.1g}, more than {tolerance:g}')
+        os.replace(part, file)
+    finally: part.unlink(missing_ok=True)
+    return float(worst)
 
 # %% ../nbs/17_fewshot.ipynb #a0bf2ae1
 UNSURE = .5 # an answer is open where the second class has more than this share of the probability of the first

@@ -1,6 +1,6 @@
 "Where things are in the project, what its notebooks export, and how to run its tools elsewhere."
 import io, os, re, shutil, subprocess, sys, sysconfig
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import nbformat
@@ -66,3 +66,14 @@ def finish(process):
     "The exit code of a process, what it printed, and its errors"
     out, err = process.communicate(timeout=500)
     return process.returncode, out, err
+
+@contextmanager
+def served(*args, **env):
+    "The url of `bidf-mkd serve`, and its process"
+    process = command('serve', *args, OMP_NUM_THREADS='1', **env)
+    line = process.stdout.readline()
+    assert line.startswith('http://127.0.0.1:'), process.communicate()
+    try: yield line.split()[0], process
+    finally:
+        process.kill()
+        process.communicate()

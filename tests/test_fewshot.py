@@ -1,8 +1,9 @@
 "A classifier of the user's own classes, from the command line and as scikit-learn uses it."
-import csv, json
+import csv, json, sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -13,7 +14,7 @@ from sklearn.utils import estimator_checks
 
 from bidf_mkd.data import draw
 from bidf_mkd.fewshot import HEADS, FewShotClassifier
-from bidf_mkd.models import conv4, load_tensors, save_tensors, seeded
+from bidf_mkd.models import calibrate, conv4, load_tensors, resnet10, save_tensors, seeded
 from project import command_here
 
 CLASSES = '| bar', '■', '•'
@@ -89,6 +90,49 @@ def test_bad_input_is_one_sentence(whole, folders, how):
     code, said, err = classify(*spoil(folders, whole, how))
     assert code == 2 and not said and len(err.splitlines()) == 1 and WRONG[how] in err, err
     assert not (folders/'out.csv').exists()
+
+# the model as a file for other programs
+
+def features(file, x):
+    "What an ONNX file answers, by a program that knows nothing of this project"
+    run = onnxruntime.InferenceSession(file)
+    assert [i.name for i in run.get_inputs()] == ['images'] and [o.name for o in run.get_outputs()] == ['features']
+    return run.run(None, {'images': x.numpy()})[0]
+
+@torch.no_grad()
+def test_export(whole, folders):
+    "The backbone of a demo, alone and with the statistics of examples, for any number of images"
+    out = folders/'model.onnx'
+    code, said, err = command_here('export', whole, '--onnx', out)
+    own = FewShotClassifier.load(whole)
+    x = torch.rand(7, *own.model.shape)
+    assert code == 0 and not err and 'differs from PyTorch by' in said and 'procedural' in said
+    for o in x, x[:1]: assert np.abs(features(out, o) - own.model.backbone(o).numpy()).max() < 1e-4
+    code, said, err = command_here('export', whole, '--onnx', out, '--support', folders/'examples')
+    own.fit_folder(folders/'examples')
+    assert code == 0 and not err and 'support images' in said
+    assert np.abs(features(out, x) - calibrate(own.model, own.support_).backbone(x).numpy()).max() < 1e-4
+    assert [p.name for p in folders.glob('model.onnx*')] == ['model.onnx']
+
+@torch.no_grad()
+def test_export_of_a_resnet(tmp_path):
+    FewShotClassifier(seeded(0, resnet10, 5, 1, 32)).save(tmp_path/'m.safetensors')
+    assert command_here('export', tmp_path/'m.safetensors', '--onnx', tmp_path/'m.onnx')[0] == 0
+    x = torch.rand(3, 1, 32, 32)
+    assert np.abs(features(tmp_path/'m.onnx', x) - FewShotClassifier.load(tmp_path/'m.safetensors').model.backbone(x).numpy()).max() < 1e-4
+
+@pytest.mark.parametrize('module', ['onnxscript', 'onnxruntime'])
+def test_export_names_what_is_not_installed(whole, tmp_path, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    code, said, err = command_here('export', whole, '--onnx', tmp_path/'m.onnx')
+    assert code == 2 and not said and len(err.splitlines()) == 1 and "pip install 'bidf_mkd[onnx]'" in err and not list(tmp_path.iterdir()), err
+
+@pytest.mark.parametrize('change, words', [(dict(model='nowhere'), 'no model there'), (dict(onnx='nowhere/m.onnx'), 'nowhere'), (dict(onnx='.'), 'a file'),
+                                           (dict(support='nowhere'), 'nowhere')])
+def test_export_refuses_in_one_sentence(whole, folders, change, words):
+    place = dict(model=whole, onnx=folders/'m.onnx', support=folders/'examples') | {k: folders/v for k, v in change.items()}
+    code, said, err = command_here('export', place['model'], '--onnx', place['onnx'], '--support', place['support'])
+    assert code == 2 and not said and len(err.splitlines()) == 1 and words in err and not list(folders.glob('*.onnx*')), err
 
 # as a classifier of scikit-learn. Its checks that make data of their own make tables, and this classifier takes images; the others are run, and what the
 # checks of tables look for is looked for with images

@@ -20,7 +20,7 @@ from bidf_mkd.journal import Journal
 from bidf_mkd.models import load_tensors
 from bidf_mkd.recovery import recover
 from bidf_mkd.serve import app, listen, server
-from project import SMALL, command, command_here, environment, finish, run
+from project import SMALL, command, command_here, environment, finish, run, served
 
 SHAPE, CLASSES, TOKEN = (1, 16, 16), list('abcde'), 'sesame-4711'
 quick = settings(max_examples=40, deadline=None)
@@ -569,17 +569,6 @@ def test_mlserver(mlserver, tmp_path):
 # processes of their own
 
 def said(*args, **env): return finish(command(*args, OMP_NUM_THREADS='1', **env))
-
-@contextmanager
-def served(*args, **env):
-    "The url of `bidf-mkd serve`, and its process"
-    process = command('serve', *args, OMP_NUM_THREADS='1', **env)
-    line = process.stdout.readline()
-    assert line.startswith('http://127.0.0.1:'), process.communicate()
-    try: yield line.split()[0], process
-    finally:
-        process.kill()
-        process.communicate()
 
 def same(ours, theirs):
     "Whether two demos learned the same"
