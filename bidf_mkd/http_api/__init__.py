@@ -56,9 +56,10 @@ class HttpApi(Api):
         "The metadata of the model, once server and model are ready"
         self.server.ready('v2/health/ready')
         extensions = self.server.get('v2').get('extensions')
+        version = '' if self.version is None else f', version {self.version}'
         self.binary = isinstance(extensions, list) and 'binary_tensor_data' in extensions
         try: self.server.ready(f'{self.path}/ready')
-        except RequestFailed as e: raise ApiError(f'model {self.model!r} is not ready: {e}{self._others()}') from None
+        except RequestFailed as e: raise ApiError(f'model {self.model!r}{version} is not ready: {e}{self._others()}') from None
         return self.server.get(self.path)
 
     def _others(self)->str:

@@ -22,7 +22,7 @@ import httpx, orjson
 from tqdm import tqdm
 from ..api import ApiError, InvalidAnswer, error_words
 
-# %% ../../nbs/http_api/2_connection.ipynb #4867f68a
+# %% ../../nbs/http_api/2_connection.ipynb #f84a104a
 class RequestFailed(ApiError):
     "A request to a server did not succeed"
     def __init__(self,
@@ -137,7 +137,7 @@ def countdown(seconds:float, why:str):
             line.set_description_str(f'{why}; waiting {left:,} s')
             sleep(seconds/parts)
 
-# %% ../../nbs/http_api/2_connection.ipynb #64938a8a
+# %% ../../nbs/http_api/2_connection.ipynb #04b0174c
 def is_loopback(host:str)->bool:
     "Whether a host is this machine"
     try: return host == 'localhost' or ipaddress.ip_address(host).is_loopback
@@ -161,7 +161,8 @@ def proxy_for(url:httpx.URL)->httpx.Proxy|None:
     proxy = known.get(url.scheme) or known.get('all')
     if not proxy or is_loopback(url.host) or proxy_bypass(url.host) or in_ranges(url.host, known.get('no', '')): return None
     try: return httpx.Proxy(proxy if '://' in proxy else f'http://{proxy}')
-    except (ValueError, httpx.InvalidURL): raise ValueError(f'{url.scheme.upper()}_PROXY or ALL_PROXY: expected http://host:port') from None # it may hold a password
+    except (ValueError, httpx.InvalidURL): # it may hold a password
+        raise ValueError(f'{url.scheme.upper()}_PROXY or ALL_PROXY: expected http://host:port') from None
 
 def certificates()->ssl.SSLContext|bool:
     "The certificates that the environment names, or those that come with httpx"

@@ -81,7 +81,7 @@ def read_list(data:list, kind:str)->np.ndarray:
     if kind == 'UINT8' and not ((x >= 0) & (x <= 255) & (x % 1 == 0)).all(): raise ValueError('data: expected whole numbers from 0 to 255')
     with np.errstate(over='ignore'): return as_bfloat16(x) if kind == 'BF16' else x.astype(DTYPES[kind])
 
-# %% ../../nbs/http_api/1_protocol.ipynb #82aacaeb
+# %% ../../nbs/http_api/1_protocol.ipynb #9171ff91
 def read_answer(
     body:bytes, headers:Mapping[str, str],
     n:int, way:int,         # number of images and of classes
@@ -92,7 +92,9 @@ def read_answer(
     if kind not in ('application/json', 'application/octet-stream'): raise ValueError(f'expected JSON, got {kind[:40]}: is this a server of models?')
     _, parts = read_message(body, headers, 'outputs')
     fit = [p for p in parts if p[0].get('name') == output] if output else parts if len(parts) == 1 else [p for p in parts if p[0].get('shape') == [n, way]]
-    if len(fit) != 1: raise ValueError(f'expected one output {output or f"of shape [{n}, {way}]"}, got {[p[0].get("name") for p in parts]!r:.80}: choose with output=')
+    if len(fit) != 1:
+        wanted = output or f'of shape [{n}, {way}]'
+        raise ValueError(f'expected one output {wanted}, got {[p[0].get("name") for p in parts]!r:.80}: choose one with output=')
     x = read_tensor(*fit[0])
     if long_axes(x.shape) != long_axes((n, way)): raise ValueError(f'expected answers of shape ({n}, {way}), got {x.shape}')
     return x.reshape(n, way).astype('<f4')
@@ -101,7 +103,7 @@ def long_axes(shape:Sequence[int])->list[int]:
     "The lengths of the axes that are longer than 1, or unknown"
     return [o for o in shape if o != 1]
 
-# %% ../../nbs/http_api/1_protocol.ipynb #22cc63fa
+# %% ../../nbs/http_api/1_protocol.ipynb #d680c579
 def input_of(meta:dict)->tuple[str, str, list]: # name, datatype, shape
     "The one input of a model, from its metadata; a `ValueError` says why there is none"
     inputs = meta.get('inputs') or [dict(name='input', datatype='FP32', shape=[-1]*4)] # some servers say nothing
@@ -120,7 +122,7 @@ def image_shape(
     shape:Sequence[int]|None=None, # (c,h,w), by the caller
     layout:str|None=None    # by the caller
 )->tuple[tuple[int, ...], str]: # (c,h,w), and the layout on the server
-    "The shape of the images of a model; a `ValueError` says what is missing or contradicts. Images have up to four channels, and more often than not are square"
+    "The shape of the images of a model; a `ValueError` says what is missing or contradicts. Most images have up to four channels and are square"
     if layout not in (None, *LAYOUTS): raise ValueError(f'layout: expected {" or ".join(LAYOUTS)}, got {layout!r}')
     fit = {name: tuple(told[i] for i in axes) for name, axes in LAYOUTS.items() if layout in (None, name)}
     known = min(told) > 0
