@@ -141,7 +141,7 @@ class Api:
         except Exception as e: raise ApiError(f'the API failed on {len(x)} images: {type(e).__name__}: {e}') from e
         return as_tensor(said, self.classes)
 
-# %% ../nbs/03_api.ipynb #a23029a2
+# %% ../nbs/03_api.ipynb #b4710cd6
 def error_words(said)->str: # '' if it is no error
     "The message of an error as services write it, {'error': ...}, {'message': ...} or {'detail': ...}, also one in the other; a line of at most 200 characters"
     for _ in range(4):
@@ -149,11 +149,14 @@ def error_words(said)->str: # '' if it is no error
         elif isinstance(said, list) and said: said = said[0]
     return ''.join(c if c.isprintable() else ' ' for c in str(said))[:200] if isinstance(said, (str, int, float)) else ''
 
-def check_no_error(said, n:int):
-    "Raise if a service says an error in place of an answer about `n` images. If it also names a wait (`estimated_time`), it did not compute anything yet"
+def check_no_error(
+    said,
+    unsent:float=math.inf # images that were not computed, if the error names a wait (`estimated_time`): all of the call
+):
+    "Raise if a service says an error in place of an answer"
     if not isinstance(said, Mapping) or not said.get('error'): return
     e = ApiError(f'the API answered with an error: {error_words(said)}')
-    if 'estimated_time' in said: e.unsent = n
+    if 'estimated_time' in said: e.unsent = unsent
     raise e
 
 def as_tensor(
@@ -162,12 +165,14 @@ def as_tensor(
 )->torch.Tensor:
     "Answers as a tensor"
     if isinstance(p, torch.Tensor): return p
+    if 'error' not in classes: check_no_error(p)
     try:
         if isinstance(p, Mapping) or hasattr(p, 'columns'):
             columns, names = {str(k): np.asarray(p[k]) for k in (p if isinstance(p, Mapping) else p.columns)}, [str(c) for c in classes]
             if any(k in names for k in columns) and sorted(columns) != sorted(names): raise ValueError(f'its columns are {", ".join(columns)}'[:200])
             p = np.stack([columns[k] for k in (names if sorted(columns) == sorted(names) else columns)], 1)
         if isinstance(p, (list, tuple)) and p and all(isinstance(o, torch.Tensor) for o in p): return torch.stack(list(p))
+        if np.iscomplexobj(p): raise TypeError('complex numbers')
         return torch.from_numpy(np.array(p, dtype=np.float32, order='C'))
     except (ValueError, TypeError, RuntimeError) as e: raise InvalidAnswer(f'expected an array of probabilities, got {type(p).__name__}: {e}') from e
 
@@ -214,7 +219,7 @@ def from_scores(
         return [Image.fromarray(o.squeeze(2) if o.shape[2] == 1 else o) for o in (x.cpu()*255).round().byte().permute(0, 2, 3, 1).numpy()]
     def ask(x):
         answers = client(pictures(x))
-        check_no_error(answers, len(x))
+        check_no_error(answers)
         return torch.tensor([row(answer) for answer in answers])
     return ask
 

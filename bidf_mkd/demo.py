@@ -165,12 +165,12 @@ def server_apis(
             raise ValueError(f'{a!r}: expected {apis[0].way} classes and images {tuple(d.shape)}, as given by --dataset, --size and --channels')
     return apis
 
-def check_answered(apis:Sequence[Api], log:Log):
-    "Raise if no API has answered a single image: then nothing can be learned, and another start would end alike"
+def check_answered(apis:Sequence[Api]):
+    "Raise if no API has answered a single image: then nothing was learned, and another start would end alike"
     if any(a.n_queries for a in apis): return
-    why = next((r['message'] for r in log.rows if r['kind'] == 'left_out'), 'the budget pays for no image')
-    raise BudgetExceeded(f'no API answered. {sum(a.n_failed for a in apis):,} images were sent and never answered, and may be on the bill. {why}. '
-                         'When the APIs answer again, begin in another folder with --out')
+    failed = sum(a.n_failed for a in apis)
+    sent = f'{failed:,} images were sent and never answered, and may be on the bill' if failed else 'the budget pays for no image'
+    raise BudgetExceeded(f'no API answered, so nothing was learned: {sent}; when they answer, begin in another folder with --out')
 
 def train_method(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
     "Meta-train on the APIs; returns the model, the memory, and the APIs with their counts"
@@ -186,7 +186,7 @@ def train_method(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
                 bar.set_postfix_str(f"API {r['visit']} {r['kind'].replace('_', ' ')}, {r['n_queries']:,} queries", refresh=False)
                 bar.update(fresh)
         bar.total = bar.n
-        check_answered(apis, log)
+        check_answered(apis)
         if not log.of(method, *LEARNING):
             message = 'nothing was learned: the budget pays for too few images for a meta-step'
             log.add(dict(method=method, kind='budget', step=-1, message=message))

@@ -9,9 +9,9 @@ __all__ = ['RULES', 'SERVER', 'KINDS', 'COMMON', 'adapted', 'is_number', 'policy
 # %% ../nbs/14_sources.ipynb #2c5e3222
 import difflib, importlib, math, sys
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Sequence
 import torch, yaml
-from .api import Api, INPUT_POLICIES, OUTPUT_POLICIES
+from .api import Api, INPUT_POLICIES, OUTPUT_POLICIES, as_tensor
 from .http_api import HttpApi
 from .zoo import Zoo
 
@@ -21,14 +21,15 @@ def adapted(
     layout:str='nchw',      # 'nchw' or 'nhwc'
     range:tuple[float, float]=(0., 1.), # of its pixels
     mean:list[float]|float=0., std:list[float]|float=1., # of its pixels, one number or one per channel
-    answers:str='probabilities' # or 'logits'
+    answers:str='probabilities', # or 'logits'
+    classes:Sequence[str]=()    # in order, if the answers are tables whose columns have their names
 )->Callable:                # images (n,c,h,w) in [0,1] -> probabilities (n,way)
     "A function for images of another layout and range, or that answers with logits"
     (low, high), channels = range, lambda v: torch.as_tensor(v, dtype=torch.float32).reshape(-1, 1, 1)
     def ask(x):
         x = (low + (high - low)*x - channels(mean).to(x))/channels(std).to(x)
-        p = torch.as_tensor(f(x.movedim(1, -1).contiguous() if layout == 'nhwc' else x))
-        return p.float().softmax(1) if answers == 'logits' else p
+        p = f(x.movedim(1, -1).contiguous() if layout == 'nhwc' else x)
+        return as_tensor(p, classes).float().softmax(1) if answers == 'logits' else p
     return ask
 
 # %% ../nbs/14_sources.ipynb #1043e807
@@ -130,8 +131,10 @@ def entry_apis(
     if 'url' in entry:
         more = {k: entry[k] for k in ('classes', 'shape', *SERVER) if k in entry}
         return {entry.get('name', str(entry['model'])): HttpApi(entry['url'], str(entry['model']), **more, **own)}
-    f = adapted(named_function(entry['function'], folder), **{k: entry[k] for k in ('layout', 'range', 'mean', 'std', 'answers') if k in entry})
-    return {entry['name']: Api(f, [str(c) for c in entry['classes']], entry['shape'], **own)}
+    classes = [str(c) for c in entry['classes']]
+    pixels = {k: entry[k] for k in ('layout', 'range', 'mean', 'std', 'answers') if k in entry}
+    f = adapted(named_function(entry['function'], folder), classes=classes, **pixels)
+    return {entry['name']: Api(f, classes, entry['shape'], **own)}
 
 def load_apis(path:str|Path)->list[Api]: # each with its `name`, and its `price` per image, None if it has none
     "The APIs that an apis.yaml lists"

@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 import bidf_mkd.http_api
 from bidf_mkd.api import Api, ApiError, BudgetExceeded, InvalidAnswer
+from bidf_mkd.cli import zoo_apis
 from bidf_mkd.http_api import Connection, HttpApi
 from bidf_mkd.http_api.connection import proxy_for, retry_after_seconds, run_within, status_error
 from bidf_mkd.http_api.protocol import classes_of, input_of, output_of, read_answer, signature_of, write_tensor
@@ -20,6 +21,7 @@ from bidf_mkd.journal import Journal
 from bidf_mkd.models import load_tensors
 from bidf_mkd.recovery import recover
 from bidf_mkd.serve import app, listen, server
+from bidf_mkd.zoo import Zoo
 from project import SMALL, command, command_here, environment, finish, run
 from servers import CLASSES, FREE, SHAPE, WAITS, classifier, metadata, misbehaving
 
@@ -413,10 +415,10 @@ def test_any_request_is_answered_or_refused(message, kind, datatype):
 # our server
 
 @contextmanager
-def serving(apis, **limits):
+def serving(apis, around=lambda app: app, **limits):
     "The url of a server in a thread"
     place, url = listen(port=0)
-    running = server(app(apis, **limits))
+    running = server(around(app(apis, **limits)))
     thread = Thread(target=running.run, args=([place],), daemon=True)
     thread.start()
     try: yield url
@@ -658,6 +660,66 @@ def test_a_server_that_dies(whole, tmp_path):
         rest = httpx.get(f'{url}/v2/usage').json()['n_queries']
     results = same(out, whole)
     assert spent + rest == results['n_queries'] and not results['n_failed']
+
+ASLEEP = dict(header=(503, {'retry-after': '300'}, b'the model is loading'), body=(503, {}, b'{"error": "the model is loading", "estimated_time": 20}'),
+              full=(429, {'retry-after': '7'}, b''), broken=(500, {}, b'{"error": "on purpose"}'))
+
+def napping(naps):
+    "What puts a web application to sleep: for each name in the list, one request for answers gets the one in `ASLEEP`"
+    def around(app):
+        async def asleep(scope, receive, send):
+            if not (naps and scope.get('path', '').endswith('/infer')): return await app(scope, receive, send)
+            status, headers, body = ASLEEP[naps.pop(0)]
+            await send(dict(type='http.response.start', status=status, headers=[(k.encode(), v.encode()) for k, v in headers.items()]))
+            await send(dict(type='http.response.body', body=body))
+        return asleep
+    return around
+
+def test_waiting_is_not_paying(whole, tmp_path, slept):
+    "A server that is asleep is waited for; starts that gave up, were killed or interrupted meanwhile cost nothing, and once it wakes the whole budget is there"
+    naps, out = ['header']*3, tmp_path/'demo'
+    with serving(zoo_apis(Zoo(whole/'zoo')), napping(naps)) as url:
+        args = *SMALL, '--out', out, '--api', url, '--budget', '800'
+        code, _, err = command_here(*args, '--max-wait', '200')
+        assert code == 2 and 'asks to wait 300 s' in err and 'on the bill' not in err and 'go on with' in err, err
+        for end, expected in (signal.SIGKILL, -9), (signal.SIGINT, 130):
+            process = command(*args)
+            while 'waiting 300 s' not in (line := process.stderr.readline()): assert line, process.communicate()
+            process.send_signal(end)
+            assert finish(process)[0] == expected
+        assert not naps and httpx.get(f'{url}/v2/usage').json()['n_queries'] == 0
+        naps += ['body', 'full', 'body']
+        slept.clear()
+        code, said, err = command_here(*args)
+        assert code == 0 and slept == [20, 7, 20] and err.count('the model is loading); waiting 20 s') == 2, err
+        usage = httpx.get(f'{url}/v2/usage').json()
+    results = json.loads((out/'results.json').read_text())
+    assert results['n_failed'] == 0 and 600 < usage['n_queries'] == results['n_queries'] <= 800 and 'not answered' not in said
+
+@pytest.mark.parametrize('more', [[], ['-p', 'trust_images', '16']])
+def test_failures_do_not_use_up_a_budget_silently(more, whole, tmp_path):
+    "Each start that gets no answer is a failure, and says what may be on the bill; so is one that has nothing left to spend"
+    naps = ['broken']*10_000
+    with serving(zoo_apis(Zoo(whole/'zoo')), napping(naps)) as url:
+        args = *SMALL, '--out', tmp_path/'demo', '--api', url, '--budget', '800', '--retries', '100', *more
+        ends = [command_here(*args)]
+        while 'another attempt' in ends[-1][2]: ends.append(command_here(*args))
+        naps.clear()                                                  # too late: it may all be on the bill
+        ends.append(command_here(*args))
+        assert httpx.get(f'{url}/v2/usage').json()['n_queries'] == 0
+    for code, _, err in ends:
+        error, = [line for line in err.splitlines() if line.startswith('bidf-mkd: error')]
+        assert code == 2 and len(ends) == 4 and ('may be on the bill' in error or 'of which 800 were sent and never answered' in error), error
+    assert all('no API' in err for _, _, err in ends[-2:]) and not (tmp_path/'demo'/'results.json').exists()
+
+@pytest.mark.parametrize('option', ['--batch 0', '--rate 0', '--timeout 0', '--retries -1', '--max-wait -1', '--layout hwc', '--output logits', '--version 7'])
+def test_options_of_a_server(option, whole, tmp_path):
+    "They arrive where they count, and are refused in one line"
+    with serving(zoo_apis(Zoo(whole/'zoo'))) as url:
+        code, _, err = command_here(*SMALL, '--out', tmp_path/'demo', '--api', url, *option.split())
+        assert code == 2 and len(err.splitlines()) == 1 and option.split()[0].strip('-').replace('-', '_') in err.replace('-', '_'), err
+    code, _, err = command_here('demo', *option.split())
+    assert code == 2 and 'give --api URL' in err
 
 def test_ctrl_c_ends_a_server(whole):
     with served(whole/'zoo', '--port', '0') as (url, process):
