@@ -141,7 +141,7 @@ class Api:
         except Exception as e: raise ApiError(f'the API failed on {len(x)} images: {type(e).__name__}: {e}') from e
         return as_tensor(said, self.classes)
 
-# %% ../nbs/03_api.ipynb #b4710cd6
+# %% ../nbs/03_api.ipynb #a393b1f0
 def error_words(said)->str: # '' if it is no error
     "The message of an error as services write it, {'error': ...}, {'message': ...} or {'detail': ...}, also one in the other; a line of at most 200 characters"
     for _ in range(4):
@@ -154,7 +154,8 @@ def check_no_error(
     unsent:float=math.inf # images that were not computed, if the error names a wait (`estimated_time`): all of the call
 ):
     "Raise if a service says an error in place of an answer"
-    if not isinstance(said, Mapping) or not said.get('error'): return
+    told = said.get('error') if isinstance(said, Mapping) else None
+    if not isinstance(told, (str, int, float, list, Mapping)) or not told: return
     e = ApiError(f'the API answered with an error: {error_words(said)}')
     if 'estimated_time' in said: e.unsent = unsent
     raise e

@@ -44,7 +44,8 @@ def test_logits_are_taken(form):
 @pytest.mark.parametrize('answer, words', [
     ('yes', 'got str'), ([[.5, .5], [1.]], 'got list'), (P*1j, 'complex'), (object(), 'got object'),
     (pd.DataFrame(P, columns=['cat', 'dog', 'fox']), 'cat, dog, fox'),
-    (dict(cat=[1.]*4, dog=[0.]*4), 'cat, dog'), (P[:3], 'shape (4, 3), got (3, 3)'), (None, 'got ()'), (P.T, 'got (3, 4)')])
+    (dict(cat=[1.]*4, dog=[0.]*4), 'cat, dog'), (dict(cat=P[:,0], error=P[:,1]), 'cat, error'),
+    (P[:3], 'shape (4, 3), got (3, 3)'), (None, 'got ()'), (P.T, 'got (3, 4)')])
 def test_other_answers_are_named(answer, words):
     api = Api(lambda x: answer, CLASSES, SHAPE)
     with pytest.raises(InvalidAnswer) as e: api(IMAGES)

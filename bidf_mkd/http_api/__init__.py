@@ -42,7 +42,7 @@ class HttpApi(Api):
         try: self.signature = signature_of(self._metadata(), classes, shape, output, layout)
         except ValueError as e: raise Mismatch(f'{self.server.url}, model {model}: {e}') from None
         self.batch, self.one_by_one = min(batch, self.signature.most or batch), False
-        super().__init__(self._answers, self.signature.classes, self.signature.shape, budget, reveals, accepts, tolerance)
+        super().__init__(self._infer, self.signature.classes, self.signature.shape, budget, reveals, accepts, tolerance)
 
     def __repr__(self):
         return f'HttpApi({self.model!r} at {self.server.url}, {self.way} classes, images {self.shape}, {self.n_queries:,} of {self.budget:,} queries)'
@@ -67,21 +67,27 @@ class HttpApi(Api):
         try: return f'; its models are {", ".join(self.server.models())[:200]}'
         except ApiError: return ''
 
+    def _own(self, x): return x # it is not changed
+
     def _answers(self, x):
-        "Ask about images, in parts; each part is booked when it is sent, not when the server is waited for"
-        before, done, answers = self.n_failed, 0, []
-        try:
-            while done < len(x):
-                part = x[done:done + self.batch]
-                if (p := self._part(part, len(x) - done)) is not None: # None: in smaller parts
-                    answers.append(p)
-                    done += len(part)
-            return torch.cat(answers)
+        "Checked answers; each part of the images is booked when it is sent, not while the server is waited for"
+        before = self.n_failed
+        try: return self._ask(x)
         except BaseException as e: # also Ctrl-C
             lost = self.n_failed - before
             e.unsent = max(0, len(x) - lost)
             if lost and isinstance(e, RequestFailed): e.args = f'{e}; {lost:,} images may be on the bill',
             raise
+
+    def _infer(self, x):
+        "Ask about images, in parts"
+        done, answers = 0, []
+        while done < len(x):
+            part = x[done:done + self.batch]
+            if (p := self._part(part, len(x) - done)) is not None: # None: in smaller parts
+                answers.append(p)
+                done += len(part)
+        return torch.cat(answers)
 
     def _part(self, x, left):
         "Answers to a part of the `left` images of a call, with retries"
