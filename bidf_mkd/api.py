@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['OUTPUT_POLICIES', 'INPUT_POLICIES', 'ApiError', 'InvalidAnswer', 'BudgetExceeded', 'probabilities', 'label_only',
-           'rounded', 'top_k', 'eight_bit', 'compose', 'Api', 'check_images', 'check_answers', 'from_scores', 'resized']
+           'rounded', 'top_k', 'eight_bit', 'compose', 'Api', 'error_words', 'check_no_error', 'as_tensor',
+           'check_images', 'check_answers', 'from_scores', 'resized']
 
 # %% ../nbs/03_api.ipynb #9a8ea437
 import math
+from collections import defaultdict
 from functools import reduce
-from typing import Callable, Sequence
+from typing import Callable, Mapping, Sequence
 import numpy as np, torch
 from PIL import Image
 from torch.nn import functional as F
@@ -17,13 +19,14 @@ from torch.nn import functional as F
 # %% ../nbs/03_api.ipynb #046e0c18
 class ApiError(RuntimeError):
     "An API did not answer, or its answers are not probabilities"
-    unsent = 0 # images of the call that certainly did not reach the API
+    unsent = 0 # images of the call that certainly were not computed
 
 class InvalidAnswer(ApiError):
     "An API answered, but not with probabilities"
 
 class BudgetExceeded(RuntimeError):
     "The call would have sent more images than the budget allows, so it was not made"
+    unsent = math.inf
 
 # %% ../nbs/03_api.ipynb #2ab44a39
 def probabilities(p:torch.Tensor)->torch.Tensor:
@@ -80,6 +83,7 @@ class Api:
     ):
         self.f, self.classes, self.shape, self.budget, self.tolerance, self.cost_per_image = f, tuple(classes), tuple(shape), budget, tolerance, cost_per_image
         self.n_queries = self.n_failed = 0
+        self.on_booking = None # called with what is added to `n_failed`, before it is: see `journal`
         if not callable(f): raise ValueError(f'an API is a function from images to probabilities: got {f!r}')
         if not self.classes: raise ValueError(f'classes: expected a list of names, got {classes!r}')
         if len(self.shape) != 3 or min(self.shape) < 1: raise ValueError(f'shape: expected (channels, height, width), got {self.shape}')
@@ -102,15 +106,7 @@ class Api:
         "Ask about images. Costs `cost_per_image` queries per image; images without a valid answer are counted in `n_failed`, and against the budget"
         check_images(x, self.shape)
         self.afford(len(x))
-        n, asked = len(x)*self.cost_per_image, self.accepts(x.detach())
-        self.n_failed += n # until there is an answer
-        try: p = check_answers(self._ask(asked), len(x), self.classes, self.tolerance)
-        except BudgetExceeded: # raised by an API behind this one: nothing was sent
-            self.n_failed -= n
-            raise
-        except ApiError as e:
-            self.n_failed -= e.unsent
-            raise
+        p, n = self._answers(self.accepts(x.detach())), len(x)*self.cost_per_image
         self.n_failed -= n
         self.n_queries += n
         return self.reveals(p).to(x.device)
@@ -118,15 +114,68 @@ class Api:
     def afford(self, n:int):
         "Raise `BudgetExceeded` unless the API may be asked about `n` more images"
         n *= self.cost_per_image
-        if n > self.remaining: raise BudgetExceeded(f'{n:,} more images asked for, {self.remaining:,} left of a budget of {self.budget:,}')
+        if n <= self.remaining: return
+        lost = f', of which {self.n_failed:,} were sent and never answered' if self.n_failed else ''
+        raise BudgetExceeded(f'{n:,} more images asked for, {self.remaining:,} left of a budget of {self.budget:,}{lost}')
+
+    def _book(self, n:int):
+        "Count `n` images as sent and not answered, before they are sent; -n: they certainly were not computed"
+        if self.on_booking: self.on_booking(n)
+        self.n_failed += n
+
+    def _answers(self, x):
+        "Checked answers; the images are booked as failed until there are any"
+        n = len(x)*self.cost_per_image
+        self._book(n)
+        try: return check_answers(self._ask(x), len(x), self.classes, self.tolerance)
+        except BaseException as e: # also Ctrl-C
+            self._book(-min(n, getattr(e, 'unsent', 0)))
+            raise
 
     def _own(self, x): return x.clone() # `f` may change it
 
     @torch.no_grad()
     def _ask(self, x):
-        try: return torch.as_tensor(self.f(self._own(x)))
+        try: said = self.f(self._own(x))
         except (ApiError, BudgetExceeded): raise
         except Exception as e: raise ApiError(f'the API failed on {len(x)} images: {type(e).__name__}: {e}') from e
+        return as_tensor(said, self.classes)
+
+# %% ../nbs/03_api.ipynb #a393b1f0
+def error_words(said)->str: # '' if it is no error
+    "The message of an error as services write it, {'error': ...}, {'message': ...} or {'detail': ...}, also one in the other; a line of at most 200 characters"
+    for _ in range(4):
+        if isinstance(said, Mapping): said = next((said[k] for k in ('error', 'message', 'detail') if said.get(k)), '')
+        elif isinstance(said, list) and said: said = said[0]
+    return ''.join(c if c.isprintable() else ' ' for c in str(said))[:200] if isinstance(said, (str, int, float)) else ''
+
+def check_no_error(
+    said,
+    unsent:float=math.inf # images that were not computed, if the error names a wait (`estimated_time`): all of the call
+):
+    "Raise if a service says an error in place of an answer"
+    told = said.get('error') if isinstance(said, Mapping) else None
+    if not isinstance(told, (str, int, float, list, Mapping)) or not told: return
+    e = ApiError(f'the API answered with an error: {error_words(said)}')
+    if 'estimated_time' in said: e.unsent = unsent
+    raise e
+
+def as_tensor(
+    p,                      # a tensor, array, list, or a data frame or dict of columns
+    classes:Sequence[str]   # the columns of a table are put in their order, if they have these names
+)->torch.Tensor:
+    "Answers as a tensor"
+    if isinstance(p, torch.Tensor): return p
+    if 'error' not in classes: check_no_error(p)
+    try:
+        if isinstance(p, Mapping) or hasattr(p, 'columns'):
+            columns, names = {str(k): np.asarray(p[k]) for k in (p if isinstance(p, Mapping) else p.columns)}, [str(c) for c in classes]
+            if any(k in names for k in columns) and sorted(columns) != sorted(names): raise ValueError(f'its columns are {", ".join(columns)}'[:200])
+            p = np.stack([columns[k] for k in (names if sorted(columns) == sorted(names) else columns)], 1)
+        if isinstance(p, (list, tuple)) and p and all(isinstance(o, torch.Tensor) for o in p): return torch.stack(list(p))
+        if np.iscomplexobj(p): raise TypeError('complex numbers')
+        return torch.from_numpy(np.array(p, dtype=np.float32, order='C'))
+    except (ValueError, TypeError, RuntimeError) as e: raise InvalidAnswer(f'expected an array of probabilities, got {type(p).__name__}: {e}') from e
 
 # %% ../nbs/03_api.ipynb #b08d43e5
 def check_images(x:torch.Tensor, shape:tuple[int, int, int]):
@@ -158,7 +207,10 @@ def from_scores(
 )->Callable:                # images (n,c,h,w) in [0,1] -> probabilities (n,way)
     "A function that turns lists of scores into a matrix; classes missing from an answer share the remaining probability"
     def row(answer):
-        try: scores = {o['label']: float(o['score']) for o in answer}
+        check_no_error(answer, 0)
+        scores = defaultdict(float) # a label that is named twice counts twice
+        try:
+            for o in answer: scores[o['label']] += float(o['score'])
         except (TypeError, KeyError, ValueError): raise InvalidAnswer(f'expected a list of dicts with label and score, got {answer!r:.100}') from None
         if unknown := scores.keys() - set(classes): raise InvalidAnswer(f'it answers with unknown classes: {", ".join(map(str, unknown)):.100}')
         rest = max(0., 1 - sum(scores.values()))/max(1, len(classes) - len(scores))
@@ -166,7 +218,11 @@ def from_scores(
     def pictures(x):
         "PIL images, grey or coloured"
         return [Image.fromarray(o.squeeze(2) if o.shape[2] == 1 else o) for o in (x.cpu()*255).round().byte().permute(0, 2, 3, 1).numpy()]
-    return lambda x: torch.tensor([row(answer) for answer in client(pictures(x))])
+    def ask(x):
+        answers = client(pictures(x))
+        check_no_error(answers)
+        return torch.tensor([row(answer) for answer in answers])
+    return ask
 
 # %% ../nbs/03_api.ipynb #eaa53041
 def resized(

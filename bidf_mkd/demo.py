@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLANS', 'SHOTS', 'Plan', 'plan_for', 'claim_folder', 'Log', 'AsLines', 'progress_bar', 'test_episodes', 'build_zoo',
-           'server_apis', 'train_method', 'evaluate_models', 'CountedEpisodes', 'versions', 'recovered_sheets',
-           'results_table', 'report_page', 'write_results', 'demo', 'run_in_folder']
+           'server_models', 'server_apis', 'check_answered', 'train_method', 'evaluate_models', 'CountedEpisodes',
+           'versions', 'recovered_sheets', 'results_table', 'report_page', 'write_results', 'demo', 'run_in_folder']
 
 # %% ../nbs/22_demo.ipynb #c95b2c47
 import json, math, platform, sys, time
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 import bidf_mkd
 from . import viz
-from .api import Api
+from .api import Api, BudgetExceeded
 from .batch import read_json, write_json
 from .data import Domain, Episodes
 from .evaluation import table_rows
@@ -150,13 +150,27 @@ def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
             bar.update()
     return zoo
 
-def server_apis(url:str, plan:Plan, d:Domain)->list[Api]:
+def server_models(url:str, **options)->list[str]: # `options`: of `HttpApi`
+    "The names of the models on a server"
+    return Connection(url, **{k: options[k] for k in ('timeout', 'retries', 'max_wait') if k in options}).models()
+
+def server_apis(
+    url:str, plan:Plan, d:Domain,
+    **options   # of `HttpApi`: batch, rate, timeout, retries, max_wait, output, version, layout
+)->list[Api]:
     "The models on a server, as APIs"
-    apis = [HttpApi(url, name, budget=plan.cfg.budget, **plan.policies) for name in Connection(url).models()[:plan.apis]]
+    apis = [HttpApi(url, name, budget=plan.cfg.budget, **plan.policies, **options) for name in server_models(url, **options)[:plan.apis]]
     for a in apis:
         if (a.shape, a.way) != (tuple(d.shape), apis[0].way):
             raise ValueError(f'{a!r}: expected {apis[0].way} classes and images {tuple(d.shape)}, as given by --dataset, --size and --channels')
     return apis
+
+def check_answered(apis:Sequence[Api]):
+    "Raise if no API has answered a single image: then nothing was learned, and another start would end alike"
+    if any(a.n_queries for a in apis): return
+    failed = sum(a.n_failed for a in apis)
+    sent = f'{failed:,} images were sent and never answered, and may be on the bill' if failed else 'the budget pays for no image'
+    raise BudgetExceeded(f'no API answered, so nothing was learned: {sent}; when they answer, begin in another folder with --out')
 
 def train_method(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
     "Meta-train on the APIs; returns the model, the memory, and the APIs with their counts"
@@ -172,6 +186,7 @@ def train_method(method:str, apis:Sequence[Api], cfg:Config, out:Path, log:Log):
                 bar.set_postfix_str(f"API {r['visit']} {r['kind'].replace('_', ' ')}, {r['n_queries']:,} queries", refresh=False)
                 bar.update(fresh)
         bar.total = bar.n
+        check_answered(apis)
         if not log.of(method, *LEARNING):
             message = 'nothing was learned: the budget pays for too few images for a meta-step'
             log.add(dict(method=method, kind='budget', step=-1, message=message))
@@ -270,7 +285,8 @@ def demo(
     plan:Plan,
     out:str|Path,           # the folder for everything; a demo that was interrupted there is resumed
     ablations:bool=False,   # also the method with one part at a time switched off
-    url:str|None=None       # of a server whose models are the APIs; by default they are trained
+    url:str|None=None,      # of a server whose models are the APIs; by default they are trained
+    **options               # of the APIs on the server, as for `server_apis`
 )->dict:                    # what results.json holds
     "Run the whole method: APIs, recovery, meta-learning, evaluation, report"
     out = Path(out)
@@ -278,18 +294,20 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out/'.lock', timeout=0):
-            claim_folder(out, dataset=d.name, shape=list(d.shape), api=url, apis=plan.apis, api_steps=plan.api_steps, **plan.policies, **asdict(plan.cfg))
-            return run_in_folder(out, d, plan, episodes, ablations, url)
+            asked = {k: options.get(k) for k in ('output', 'version')} # which answers it gets
+            claim_folder(out, dataset=d.name, shape=list(d.shape), api=url, **asked, apis=plan.apis, api_steps=plan.api_steps, **plan.policies,
+                         **asdict(plan.cfg))
+            return run_in_folder(out, d, plan, episodes, ablations, url, options)
     except Timeout as e: raise ValueError(f'another demo is running in {out}; wait for it, or use another folder with --out') from e
 
-def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablations:bool, url:str|None)->dict:
+def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], ablations:bool, url:str|None, options:dict)->dict:
     "The demo in a folder of its own"
     log, variants = Log(out/'log.jsonl'), {'bidf_mkd': plan.cfg}
     if ablations: variants |= {'no boundary set': replace(plan.cfg, boundary=False), 'no replay': replace(plan.cfg, replay_steps=0, final_steps=0)}
     if ablations: variants |= {'no procedural images': replace(plan.cfg, procedural=0), 'no joint distillation': replace(plan.cfg, joint_steps=0)}
     if ablations and plan.cfg.prototype_steps: variants['no prototypes'] = replace(plan.cfg, prototype_steps=0)
     zoo = None if url else build_zoo(d, plan, out, log)
-    apis = lambda: server_apis(url, plan, d) if url else [zoo.api(i, **plan.policies) for i in range(plan.apis)]
+    apis = lambda: server_apis(url, plan, d, **options) if url else [zoo.api(i, **plan.policies) for i in range(plan.apis)]
     learned = {method: train_method(method, apis(), cfg, out, log) for method, cfg in variants.items()}
     models = {'random init': seeded(plan.cfg.seed, conv4, 5, *d.shape[:2])} | {k: v[0] for k, v in learned.items()}
     _, memory, asked = learned['bidf_mkd']

@@ -11,12 +11,12 @@ from collections import defaultdict, deque
 from hashlib import blake2b
 from pathlib import Path
 import numpy as np, torch
-from .api import Api, ApiError, BudgetExceeded
+from .api import Api, BudgetExceeded
 
 # %% ../nbs/04_journal.ipynb #a6ab4707
 class Journal:
     "An API whose answers are written to a file, and taken from it if the same images come again"
-    head = struct.Struct('<c16sI') # kind of record (S: sent, A: answered, F: failed, C: no answer will come), digest of the images, their number
+    head = struct.Struct('<c16sI') # kind of record (S: about to be sent, C: certainly not computed, A: answered), digest of the images, their number
 
     def __init__(self,
         api:Api,
@@ -26,23 +26,22 @@ class Journal:
     ):
         self.api, self.path, self.kept, self.most = api, Path(path), defaultdict(deque), most
         self.answered, failed = self._read()
-        api.n_queries, api.n_failed = max(api.n_queries, since[0] + self.answered), max(api.n_failed, since[1] + failed)
+        api.n_queries, api.n_failed = max(api.n_queries, since[0] + self.answered*api.cost_per_image), max(api.n_failed, since[1] + failed)
 
     def _read(self):
         "Read the answers; returns how many images were answered and how many were not. An incomplete record is cut off"
-        data, at, answered, failed, pending = (self.path.read_bytes() if self.path.exists() else b''), 0, 0, 0, 0
+        data, at, answered, failed = (self.path.read_bytes() if self.path.exists() else b''), 0, 0, 0
         while at + self.head.size <= len(data):
             kind, digest, n = self.head.unpack_from(data, at)
             body = data[at+self.head.size:][:4*n*self.api.way*(kind == b'A')]
             if kind == b'A' and len(body) < 4*n*self.api.way: break
             at += self.head.size + len(body)
-            failed += n if kind == b'F' else pending*(kind == b'S')
-            if kind != b'F': pending = n*(kind == b'S')
+            failed += dict(S=n, C=-n, A=-n*self.api.cost_per_image)[kind.decode()]
             if kind == b'A':
                 answered += n
                 self.kept[digest].append(np.frombuffer(body, '<f4').reshape(n, -1))
         if at < len(data): os.truncate(self.path, at)
-        return answered, failed + pending
+        return answered, failed
 
     def _write(self, kind, digest, n, body=b''):
         with open(self.path, 'ab') as f: f.write(self.head.pack(kind, digest, n) + body)
@@ -53,18 +52,9 @@ class Journal:
         if self.answered + len(x) > self.most:
             raise BudgetExceeded(f'{len(x):,} more images asked for, {self.most - self.answered:,} left of a budget of {self.most:,}')
         self.api.afford(len(x))
-        before = self.api.n_failed
-        self._write(b'S', digest, len(x))
+        self.api.on_booking = lambda n: self._write(b'S' if n > 0 else b'C', digest, abs(n))
         try: p = self.api(x)
-        except (ApiError, BudgetExceeded):
-            self._failed(digest, before)
-            self._write(b'C', digest, len(x))
-            raise
-        self._failed(digest, before)
+        finally: self.api.on_booking = None
         self._write(b'A', digest, len(x), p.cpu().numpy().astype('<f4').tobytes())
         self.answered += len(x)
         return p
-
-    def _failed(self, digest, before):
-        "Record how many images the API has counted as failed since `before`"
-        if n := self.api.n_failed - before: self._write(b'F', digest, n)

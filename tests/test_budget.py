@@ -1,18 +1,23 @@
-"A budget is never exceeded by a single image, whatever the sizes, and running out of it loses nothing."
+"A budget is never exceeded by a single image, whatever the sizes, and running out of it loses nothing. What was not computed is not counted."
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from bidf_mkd.api import Api, BudgetExceeded
+import bidf_mkd.http_api.connection
+from bidf_mkd.api import Api, ApiError, BudgetExceeded
 from bidf_mkd.data import draw
 from bidf_mkd.estimator import FAMILIES, guided, low_frequency, dct, zo_grad
+from bidf_mkd.http_api import HttpApi
+from bidf_mkd.journal import Journal
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.recovery import RECIPES, evolve, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, visit_cost
-
-SHAPE, CLASSES = (1, 16, 16), 'abcde'
+from servers import CLASSES, FREE, SHAPE, classifier, misbehaving
 
 class Service:
     "A stand-in for a real service: numpy inside, and its own count of the images that arrived"
@@ -37,6 +42,61 @@ def test_calls(budget, batches):
             with pytest.raises(BudgetExceeded): api(torch.rand(n, *SHAPE))
             assert service.received == before
     assert api.n_queries == service.received <= budget
+
+def counts(api): return api.n_queries, api.n_failed
+
+def restored(path):
+    "What a journal knows of an API in a program that is started anew"
+    api = Api(classifier, CLASSES, SHAPE)
+    Journal(api, path)
+    return counts(api)
+
+PAID = 'well', '500', '503', 'busy', 'reset', 'close', 'truncated', 'nan', 'sums', 'shape', 'fatal'
+
+@quick
+@given(budget=st.integers(0, 60), calls=st.lists(st.integers(1, 12), max_size=8), batch=st.integers(1, 8), max_wait=st.sampled_from([0, 6, 60]),
+       faults=st.lists(st.sampled_from(PAID) | st.sampled_from(sorted(FREE - {'redirect'})), max_size=30), interrupted=st.sets(st.integers(0, 20)))
+def test_faults_of_a_server(budget, calls, batch, max_wait, faults, interrupted):
+    "What certainly was not computed is never counted, everything that may have been is, in memory and on disk, also if a wait is interrupted"
+    pauses = iter(range(1000))
+    def sleep(seconds):
+        if next(pauses) in interrupted: raise KeyboardInterrupt
+    with misbehaving(*faults) as s, pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(bidf_mkd.http_api.connection, 'sleep', sleep)
+        web, path, answered = HttpApi(s.url, 'm', budget=budget, batch=batch, retries=2, max_wait=max_wait), Path(folder)/'answers', 0
+        meter = Api(Journal(web, path), CLASSES, SHAPE)
+        for n in calls:
+            before = counts(meter)
+            try: answered += len(meter(torch.rand(n, *SHAPE)))
+            except (ApiError, BudgetExceeded, KeyboardInterrupt): pass
+            computed = sum(n for fault, n in s.received if fault not in FREE)
+            assert web.n_queries == meter.n_queries == answered and sum(counts(web)) == computed <= budget
+            assert restored(path) == counts(web) and before[1] <= meter.n_failed <= web.n_failed
+
+@quick
+@given(budget=st.integers(0, 60), cost=st.integers(1, 3), calls=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 30), st.sampled_from(
+    ['answers', 'breaks', 'nan', 'refuses', 'is interrupted', 'has no budget'])), max_size=12))
+def test_faults_of_a_function(budget, cost, calls):
+    "An API in this process: `unsent` of what it raises was not computed, all else may have been"
+    def f(x):
+        error = dict(breaks=OSError, refuses=ApiError('not now'), nan=None).get(kind, KeyboardInterrupt() if kind == 'is interrupted' else BudgetExceeded())
+        if kind in ('refuses', 'is interrupted'): error.unsent = unsent
+        if kind in ('answers', 'nan'): return classifier(x)*(1 if kind == 'answers' else np.nan)
+        raise error
+    with TemporaryDirectory() as folder:
+        api, path, expected, answered = Api(f, CLASSES, SHAPE, budget, cost_per_image=cost), Path(folder)/'answers', 0, 0
+        journal = Journal(api, path)
+        for n, unsent, kind in calls:
+            affordable = n*cost <= api.remaining
+            try: journal(torch.rand(n, *SHAPE))
+            except (ApiError, BudgetExceeded, KeyboardInterrupt): pass
+            if not affordable or kind == 'has no budget': continue
+            answered += n*cost*(kind == 'answers')
+            expected += {'answers': 0, 'refuses': max(0, n*cost - unsent), 'is interrupted': max(0, n*cost - unsent)}.get(kind, n*cost)
+            assert counts(api) == (answered, expected) and answered + expected <= budget
+        again = Api(f, CLASSES, SHAPE, cost_per_image=cost)
+        Journal(again, path)
+        assert counts(again) == counts(api)
 
 @quick
 @given(budget=st.integers(0, 400), n=st.integers(1, 7), q=st.integers(1, 12), chunk=st.none() | st.integers(1, 12),

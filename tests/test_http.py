@@ -1,8 +1,7 @@
 "APIs over HTTP: a server in a process of its own, one that misbehaves on purpose, and messages that make no sense."
-import asyncio, inspect, json, logging, os, random, shutil, signal, socket, struct, subprocess, sys, time
+import asyncio, inspect, json, logging, os, random, shutil, signal, socket, subprocess, sys, time
 from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Barrier, Event, Thread, active_count
 
 import httpx
@@ -14,143 +13,28 @@ from hypothesis import given, settings, strategies as st
 
 import bidf_mkd.http_api
 from bidf_mkd.api import Api, ApiError, BudgetExceeded, InvalidAnswer
-from bidf_mkd.http_api import (Connection, HttpApi, classes_of, input_of, output_of, read_answer, read_message, read_tensor, retry_after_seconds, run_within,
-                               server_message, write_tensor)
+from bidf_mkd.cli import zoo_apis
+from bidf_mkd.http_api import Connection, HttpApi
+from bidf_mkd.http_api.connection import proxy_for, retry_after_seconds, run_within, status_error
+from bidf_mkd.http_api.protocol import classes_of, input_of, output_of, read_answer, signature_of, write_tensor
 from bidf_mkd.journal import Journal
 from bidf_mkd.models import load_tensors
 from bidf_mkd.recovery import recover
 from bidf_mkd.serve import app, listen, server
+from bidf_mkd.zoo import Zoo
 from project import SMALL, command, command_here, environment, finish, run, served
+from servers import CLASSES, FREE, SHAPE, WAITS, classifier, metadata, misbehaving
 
-SHAPE, CLASSES, TOKEN = (1, 16, 16), list('abcde'), 'sesame-4711'
+TOKEN = 'sesame-4711'
 quick = settings(max_examples=40, deadline=None)
-
-def classifier(x):
-    "Probabilities from numpy"
-    score = np.exp(np.asarray(x).reshape(len(x), -1) @ np.random.default_rng(0).normal(size=(256, 5)).astype('f4'))
-    return (score/score.sum(1, keepdims=True)).astype('<f4')
 
 @pytest.fixture(autouse=True, scope='module')
 def slept():
     "The pauses between attempts, which are not made here"
     with pytest.MonkeyPatch.context() as patch:
         pauses = []
-        patch.setattr(bidf_mkd.http_api, 'sleep', pauses.append)
+        for module in bidf_mkd.http_api, bidf_mkd.http_api.connection: patch.setattr(module, 'sleep', pauses.append)
         yield pauses
-
-# a server that misbehaves
-
-class Handler(BaseHTTPRequestHandler):
-    "Does what its server's list of faults says next, or answers"
-    protocol_version = 'HTTP/1.1'
-
-    def log_message(self, *args): pass
-
-    def send(self, status, body, **headers):
-        self.send_response(status)
-        for k, v in ({'content-type': 'application/json', 'content-length': len(body)} | {k.replace('_', '-'): v for k, v in headers.items()}).items():
-            self.send_header(k, v)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        s = self.server
-        s.heard.append(dict(self.headers))
-        meta = dict(inputs=[dict(name='x', datatype=s.datatype, shape=[-1, *SHAPE])], outputs=[dict(name='p', datatype='FP32', shape=[-1, 5])],
-                    parameters=dict(classes=CLASSES))
-        known = {'/v2/health/ready': {}, '/v2': dict(extensions=['binary_tensor_data']*s.binary), '/v2/models/m/ready': {}, '/v2/models/m': meta}
-        self.send(200 if self.path in known else 404, orjson.dumps(known.get(self.path, dict(error='nothing here'))))
-
-    def do_POST(self):
-        s = self.server
-        s.heard.append(dict(self.headers))
-        body = self.rfile.read(int(self.headers['content-length']))
-        _, [part] = read_message(body, {k.lower(): v for k, v in self.headers.items()}, 'inputs')
-        self.x = read_tensor(*part)/(255 if s.datatype == 'UINT8' else 1)
-        fault = s.faults.pop(0) if s.faults else s.always
-        s.received.append((fault, len(self.x)))
-        getattr(self, f'do_{fault}')()
-
-    def answer(self, p=None, **headers):
-        self.send(200, write_tensor('outputs', 'p', classifier(self.x) if p is None else p)[0], **headers)
-
-    def do_well(self): self.answer()
-
-    def do_500(self): self.send(500, b'{"error": "on purpose"}')
-
-    def do_429(self): self.send(429, b'{"error": "too fast"}', retry_after='3')
-
-    def do_later(self): self.send(503, b'{"error": "tomorrow"}', retry_after='7200')
-
-    def do_400(self): self.send(400, b'{"error": "no such tensor"}')
-
-    def do_401(self): self.send(401, orjson.dumps(dict(error=f'what is {self.headers["authorization"]}?')))
-
-    def do_413(self): self.send(413, b'{"error": "too much"}')
-
-    def do_redirect(self): self.send(307, b'', location=f'{self.server.elsewhere}{self.path}')
-
-    def do_close(self): self.close_connection = True
-
-    def do_reset(self):
-        self.send_response(200)
-        self.send_header('content-length', '1000')
-        self.end_headers()
-        self.wfile.write(b'{"outputs": [')
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        os.close(self.connection.detach())
-        self.close_connection = True
-
-    def do_hang(self): self.server.over.wait(20)
-
-    def drip(self, head):
-        self.wfile.write(head)
-        try:
-            while not self.server.over.wait(.05): self.wfile.write(b'x')
-        except OSError: pass
-
-    def do_drip(self): self.drip(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n')
-
-    def do_drip_head(self): self.drip(b'HTTP/1.1 200 OK\r\ncontent-type: ')
-
-    def do_enormous(self):
-        self.wfile.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9000000000\r\n\r\n')
-        try:
-            while not self.server.over.is_set(): self.wfile.write(b' '*100_000)
-        except OSError: pass
-
-    def do_truncated(self): self.send(200, b'{"outputs": [{"name": "p", "data": [.3')
-
-    def do_shape(self): self.answer(classifier(self.x)[:,:4])
-
-    def do_nan(self): self.answer(classifier(self.x)*np.float32('nan'))
-
-    def do_sums(self): self.answer(classifier(self.x)/2)
-
-    def do_type(self): self.answer(content_type='text/html')
-
-    def do_packed(self): self.answer(content_encoding='gzip')
-
-    def do_extra(self):
-        p = dict(name='p', datatype='FP32', shape=[len(self.x), 5], data=classifier(self.x).ravel().tolist())
-        others = dict(name='label', datatype='BYTES', shape=[1], data=['cat']), dict(name='q', datatype='FP32', shape=[len(self.x), 5], data=[0.]*5*len(self.x))
-        self.send(200, orjson.dumps(dict(outputs=[others[0], p, others[1]])))
-
-class Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-    def handle_error(self, *args): pass                               # connections that are cut are what it is for
-
-@contextmanager
-def misbehaving(*faults, always='well', binary=True, datatype='FP32'):
-    "A server with faults; `received`: what happened to how many images, `heard`: headers"
-    s = Quiet(('127.0.0.1', 0), Handler)
-    s.faults, s.always, s.binary, s.datatype, s.received, s.heard, s.over = list(faults), always, binary, datatype, [], [], Event()
-    s.url = f'http://127.0.0.1:{s.server_port}'
-    thread = Thread(target=s.serve_forever, args=(.01,), daemon=True)
-    thread.start()
-    try: yield s
-    finally:
-        s.over.set(); s.shutdown(); s.server_close(); thread.join()
 
 def sent(s): return [n for _, n in s.received]
 
@@ -177,27 +61,79 @@ def test_passing_faults_lose_nothing(fault, billed, slept):
     assert (web.n_queries, web.n_failed) == (4, 2*(billed or 0)) and sum(sent(s)) == 4 + 2*(billed is not None)
     if fault == '429': assert slept == [3.]                           # as long as it asked for
 
-LASTING = {'500': 'on purpose', '429': 'too fast', 'later': 'asks to wait 7,200 s', '400': 'no such tensor', '401': 'set BIDF_MKD_TOKEN', '413': 'lower batch=',
+LASTING = {'500': 'on purpose', '429': 'asks to wait 3 s, and max_wait=10', 'later': 'asks to wait 7,200 s',
+           '400': 'no such tensor', '401': 'set BIDF_MKD_TOKEN', '413': 'lower batch=',
            'redirect': 'redirects to localhost', 'close': 'the connection broke', 'reset': 'the connection broke', 'hang': 'did not answer in 0.3 s',
            'drip': 'did not answer in 0.3 s', 'drip_head': 'did not answer in 0.3 s', 'enormous': 'longer than', 'truncated': 'expected JSON',
            'shape': 'expected answers of shape (2, 5), got (2, 4)', 'nan': 'values from nan to nan', 'sums': 'should sum to 1', 'type': 'text/html',
-           'packed': 'compressed'}
-FREE, AGAIN = {'429', '400', '401', '413', 'redirect'}, {'500', '429', 'close', 'reset', 'hang', 'drip', 'drip_head'}
+           'packed': 'compressed', '503': 'upstream connect error', 'busy': 'answered 500 (busy)', 'fatal': 'answered 200 (out of memory)', '501': 'never',
+           '408': 'too slow', 'waking': 'the model is not ready', 'loading': 'come back', 'estimated': 'currently loading', 'told': 'currently loading',
+           'limited': 'secondary limit'}
+AGAIN = {'500', '503', 'busy', '408', 'waking', 'close', 'reset', 'hang', 'drip', 'drip_head'}
 
 @pytest.mark.parametrize('fault', LASTING)
 def test_lasting_faults_end_with_a_sentence(fault, monkeypatch):
     monkeypatch.setenv('BIDF_MKD_TOKEN', TOKEN)
     with misbehaving('well', always=fault) as s, misbehaving() as other:
         s.elsewhere = other.url.replace('127.0.0.1', 'localhost')
-        web = HttpApi(s.url, 'm', timeout=.3 if LASTING[fault].endswith('0.3 s') else 30, retries=2, batch=2, budget=50)
+        web = HttpApi(s.url, 'm', timeout=.3 if LASTING[fault].endswith('0.3 s') else 30, retries=2, batch=2, budget=50, max_wait=10)
         with pytest.raises(ApiError) as e: web(torch.rand(6, *SHAPE))
     said = str(e.value)
     assert LASTING[fault] in said and s.url in said and '\n' not in said and TOKEN not in said, said
-    attempts = 3 if fault in AGAIN else 1
+    attempts = 3 if fault in AGAIN else 1 + int(10//(WAITS | {'429': 3}).get(fault, 11))
     assert sent(s) == [2] + [2]*attempts                              # the last two images were never sent
-    assert (web.n_queries, web.n_failed) == (0, 2 + (0 if fault in FREE else 2*attempts))
+    assert (web.n_queries, web.n_failed) == (0, 2 + (0 if fault in {*FREE, 'later'} else 2*attempts))
+    assert f'{web.n_failed} images may be on the bill' in said
     assert not other.heard and not other.received                     # nobody was sent elsewhere with a token
     assert all(h['authorization'] == f'Bearer {TOKEN}' for h in s.heard)
+
+@pytest.mark.parametrize('fault', WAITS)
+def test_a_named_wait_is_kept_and_costs_nothing(fault, slept, capsys):
+    "More often than there are retries, and only so long as max_wait allows"
+    with misbehaving(*[fault]*8) as s:
+        web = HttpApi(s.url, 'm', retries=0, budget=3)
+        slept.clear()
+        web(torch.rand(3, *SHAPE))
+    assert slept == [WAITS[fault]]*8 and (web.n_queries, web.n_failed) == (3, 0)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 8*(WAITS[fault] >= 5) and all(f'waiting {WAITS[fault]:.0f} s' in o for o in told)
+
+def test_a_wait_is_counted_down_on_a_terminal(slept, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
+    with misbehaving('estimated') as s: HttpApi(s.url, 'm')(torch.rand(1, *SHAPE))
+    told = capsys.readouterr().err
+    assert all(f'currently loading); waiting {n} s' in told for n in range(1, 22)) and '\n' not in told
+
+@pytest.mark.parametrize('header, body, wait', [
+    ('2', b'', 2), ('0', b'', 0), ('Wed, 21 Oct 2015 07:28:00 GMT', b'', 0), ('7', b'{"estimated_time": 3}', 7), ('soon', b'{"estimated_time": 3}', 3),
+    (None, b'{"error": "x", "retry_after": 1.5}', 1.5), (None, b'{"estimated_time": "20"}', 20), (None, b'{"estimated_time": -1}', None),
+    (None, b'{"estimated_time": true}', None), (None, b'{"estimated_time": [20]}', None), (None, b'{"estimated_time": 1e300}', None), (None, b'20', None)])
+def test_waits_that_are_named(header, body, wait):
+    e = status_error(503, {} if header is None else {'retry-after': header}, body)
+    assert e.wait == wait and e.billed == (wait is None) and e.again
+
+@pytest.mark.parametrize('status, billed, again', [
+    (400, 0, 0), (403, 0, 0), (408, 0, 1), (425, 0, 1), (429, 0, 1), (500, 1, 1), (501, 0, 0), (502, 1, 1), (503, 1, 1), (504, 1, 1), (505, 0, 0)])
+def test_statuses_that_name_no_wait(status, billed, again):
+    e = status_error(status, {}, b'')
+    assert (e.billed, e.again) == (billed, again)
+
+def test_a_model_that_wakes_before_it_is_asked(slept):
+    with misbehaving(ready=[False, False]) as s:
+        slept.clear()
+        assert HttpApi(s.url, 'm')(torch.rand(1, *SHAPE)).shape == (1, 5) and len(slept) == 2
+    with misbehaving(ready=[False]*9) as s, pytest.raises(ApiError, match="model 'm' is not ready.*it says that it is not ready"): HttpApi(s.url, 'm')
+
+def test_a_request_that_was_not_sent_to_its_end():
+    "A server that reads nothing cannot compute: a large request to it is not on the bill, and a small one may be"
+    with misbehaving() as s: web = HttpApi(s.url, 'm', timeout=1, retries=0, batch=100_000)
+    with socket.create_server(('127.0.0.1', s.server_port), reuse_port=True) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        web.server.open = web.server._pool()
+        with pytest.raises(ApiError, match='did not answer in 1 s'): web(torch.rand(30_000, *SHAPE))
+        assert web.n_failed == 0
+        with pytest.raises(ApiError, match='did not answer in 1 s; 2 images may be on the bill'): web(torch.rand(2, *SHAPE))
+        assert web.n_failed == 2
 
 def test_attempts_at_the_same_time():
     "None waits for another, nor for one that hangs; their threads are used again"
@@ -242,22 +178,6 @@ def test_meters_and_journals_know_what_failed(tmp_path):
         fresh = HttpApi(s.url, 'm')
         again = Journal(fresh, tmp_path/'answers')
         assert (fresh.n_queries, fresh.n_failed) == (3, 5) and torch.equal(again(x), first)
-
-OUTCOMES = 'well', '500', 'reset', 'close', '429', '400', 'truncated', 'nan', 'sums', 'shape'
-
-@quick
-@given(budget=st.integers(0, 60), calls=st.lists(st.integers(1, 12), max_size=8), batch=st.integers(1, 8),
-       faults=st.lists(st.sampled_from(OUTCOMES), max_size=30))
-def test_budget_with_failures(budget, calls, batch, faults):
-    with misbehaving(*faults) as s:
-        web = HttpApi(s.url, 'm', budget=budget, batch=batch, retries=2)
-        answered = 0
-        for n in calls:
-            try: answered += len(web(torch.rand(n, *SHAPE)))
-            except (ApiError, BudgetExceeded): pass
-            assert web.n_queries + web.n_failed <= budget
-    assert web.n_queries == answered
-    assert web.n_queries + web.n_failed == sum(n for fault, n in s.received if fault not in FREE) <= budget
 
 def test_recovery_survives():
     "Every fifth call fails: the same images, and the failures on the bill"
@@ -305,6 +225,126 @@ def test_urls_that_are_refused(url):
     with pytest.raises(ValueError, match='BIDF_MKD_TOKEN') as e: Connection(url)
     assert 'word@' not in str(e.value) and 'key=' not in str(e.value)
 
+# what a server says of its model
+
+def output(name='p', shape=(-1, 5), datatype='FP32'): return dict(name=name, datatype=datatype, shape=list(shape))
+
+def image_input(*shape, datatype='FP32'): return [dict(name='x', datatype=datatype, shape=list(shape))]
+
+FITS = {
+    'maps': (dict(outputs=[output(shape=(-1, 5, 1, 1))]), dict(always='maps')), 'nhwc': (dict(inputs=image_input(-1, 16, 16, 1)), dict(nhwc=True)),
+    'no batch dimension': (dict(inputs=image_input(*SHAPE), outputs=[output(shape=[5])]), {}),
+    'one image, without a batch dimension': (dict(inputs=image_input(*SHAPE), outputs=[output(shape=[5])]), dict(strict=True)),
+    'nhwc without a batch dimension': (dict(inputs=image_input(16, 16, 1)), dict(nhwc=True)),
+    'BF16 answers': (dict(outputs=[output(datatype='BF16')]), dict(always='bf16')),
+    'BF16 images': (dict(inputs=image_input(-1, *SHAPE, datatype='BF16')), {}),
+    'BF16 images as text': (dict(inputs=image_input(-1, *SHAPE, datatype='BF16')), dict(binary=False)),
+    'a label beside it': (dict(outputs=[output('label', [-1], 'INT64'), output(), output('features', [-1, 512])]), {}),
+    'a batch of two': (dict(inputs=image_input(2, *SHAPE), outputs=[output(shape=(2, 5))]), {}),
+    'lengths that are not said': (dict(inputs=image_input(-1, 1, -1, -1), outputs=[output(shape=(-1, -1))]), {}),
+    'nothing': (dict(inputs=[], outputs=None, parameters=None), {})}
+
+@pytest.mark.parametrize('what', FITS)
+def test_metadata_that_fit(what):
+    change, behaviour = FITS[what]
+    given = dict(shape=SHAPE, classes=CLASSES) if what in ('nothing', 'lengths that are not said') else {}
+    x = torch.rand(5, *SHAPE)
+    with misbehaving(meta=metadata(**change), **behaviour) as s:
+        web = HttpApi(s.url, 'm', budget=5, **given)
+        assert torch.allclose(web(x), torch.from_numpy(classifier(x)), atol=.02 if 'BF16' in what else 1e-5)
+    assert web.shape == SHAPE and (web.n_queries, web.n_failed) == (5, 0) and web.signature.layout == ('nhwc' if 'nhwc' in what else 'nchw')
+    assert sent(s) == {'one image, without a batch dimension': [1]*5, 'a batch of two': [2, 2, 1]}.get(what, [5])
+
+TWO = dict(outputs=[output('logits'), output('softmax')])
+CONTRADICTS = {
+    'two outputs': (TWO, {}, 'logits, softmax may be the probabilities: choose one with output='),
+    'an output that is not there': (TWO, dict(output='scores'), 'no output'),
+    'an output of labels': (dict(outputs=[output(), output('label', [-1], 'INT64')]), dict(output='label'), 'label INT64'),
+    'another head': (dict(outputs=[output('domain', (-1, 2)), output('features', (-1, 512))]), {}, 'domain FP32 [-1, 2]'),
+    'five classes for four': (dict(outputs=[output(shape=(-1, 4))], parameters=None), dict(classes=CLASSES), 'each of 5 classes'),
+    'four names for five': ({}, dict(classes=CLASSES[:4]), 'the server has 5'),
+    'another order': ({}, dict(classes=CLASSES[::-1]), 'the server has 5, a, b, c, d, e'),
+    'pixels, not classes': (dict(outputs=[output(shape=(-1, 5, 16, 16))]), {}, 'each of 5 classes'),
+    'channels first or last': (dict(inputs=image_input(-1, 3, 9, 3)), {}, 'give layout='),
+    'another shape': ({}, dict(shape=(3, 16, 16)), 'the server expects (1, 16, 16)'), 'another layout': ({}, dict(layout='hwc'), 'nchw or nhwc'),
+    'no shape': (dict(inputs=image_input(-1, -1, -1, 3)), {}, 'give shape='), 'two inputs': (dict(inputs=image_input(-1, *SHAPE)*2), {}, 'one input')}
+
+@pytest.mark.parametrize('what', CONTRADICTS)
+def test_contradictions_are_told_before_anything_is_paid(what):
+    change, given, words = CONTRADICTS[what]
+    with misbehaving(meta=metadata(**change)) as s:
+        with pytest.raises(ValueError) as e: HttpApi(s.url, 'm', **given)
+    said = str(e.value)
+    assert words in said and s.url in said and len(said) < 400 and '\n' not in said and not s.received, said
+
+def test_an_output_is_chosen():
+    "By its name, also where the first one fits"
+    def both(self):
+        p = classifier(self.x)
+        outputs = [dict(name=k, datatype='FP32', shape=list(p.shape), data=v.ravel().tolist()) for k, v in (('logits', np.log(p)), ('softmax', p))]
+        self.send(200, orjson.dumps(dict(outputs=outputs)))
+    x = torch.rand(3, *SHAPE)
+    with misbehaving(meta=metadata(**TWO), always='both') as s, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(s.RequestHandlerClass, 'do_both', both, raising=False)
+        assert torch.allclose(HttpApi(s.url, 'm', output='softmax')(x), torch.from_numpy(classifier(x)), atol=1e-5)
+        with pytest.raises(InvalidAnswer, match='no probabilities'): HttpApi(s.url, 'm', output='logits')(x)
+
+@pytest.mark.parametrize('version', [2, '2'])
+def test_a_version_is_chosen(version):
+    with misbehaving() as s:
+        HttpApi(s.url, 'm', version=version)(torch.rand(2, *SHAPE))
+        with pytest.raises(ApiError, match="model 'm', version 3 is not ready.*404"): HttpApi(s.url, 'm', version=3)
+    assert [h['path'] for h in s.heard if 'path' in h] == ['/v2/models/m/versions/2/infer']
+
+# where it runs
+
+@pytest.mark.parametrize('host, no_proxy, direct', [
+    ('[fd12::7]', 'fd00::/8', True), ('[fe80::7]', 'fd00::/8', False), ('models.example', 'fd00::/8', False), ('[fd12::7]', '[fd00::]/8', True),
+    ('[fd12::7]', 'a, [fd12::7]', True), ('10.1.2.3', '10.0.0.0/8,fd00::/8', True), ('11.1.2.3', '10.0.0.0/8', False), ('models.example', '.example', True),
+    ('models.example', 'fe80::%eth0/64, a/b, 1/2, models.example', True), ('models.example', 'other, *', True),
+    ('models.example', '', False), ('[::1]', '', True)])
+def test_no_proxy(host, no_proxy, direct, monkeypatch):
+    for scheme in 'http', 'https':
+        monkeypatch.setenv(f'{scheme}_proxy', 'proxy.example:3128')
+        monkeypatch.setenv('no_proxy', no_proxy)
+        proxy = proxy_for(httpx.URL(f'{scheme}://{host}:81'))
+        assert proxy is None if direct else str(proxy.url) == 'http://proxy.example:3128'
+        Connection(f'{scheme}://{host}:81')
+
+def test_a_proxy_is_asked(monkeypatch):
+    "And a mistake in its address is named without the password that may be in it"
+    with misbehaving() as s:
+        monkeypatch.setenv('http_proxy', s.url)
+        with pytest.raises(ApiError, match='404'): Connection('http://models.example').ready('v2/health/ready')
+    assert s.heard[0]['Host'] == 'models.example'
+    monkeypatch.setenv('http_proxy', 'http://me:word@proxy:port')
+    with pytest.raises(ValueError, match='HTTP_PROXY or ALL_PROXY: expected http://host:port') as e: Connection('http://models.example')
+    assert 'word' not in str(e.value)
+
+CERTIFICATES = 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'
+
+@pytest.mark.parametrize('name', CERTIFICATES)
+@pytest.mark.parametrize('what', ['missing', 'empty', 'no certificate'])
+def test_certificates_that_are_none(name, what, tmp_path, monkeypatch):
+    for o in CERTIFICATES: monkeypatch.delenv(o, raising=False)
+    path = tmp_path/'ca.pem'
+    if what != 'missing': path.write_text('' if what == 'empty' else 'hello')
+    monkeypatch.setenv(name, str(path))
+    Connection('http://models.example')                               # which needs none
+    with pytest.raises(ValueError, match=f'{name}: expected certificates .PEM., cannot read {path}') as e: Connection('https://models.example')
+    assert '\n' not in str(e.value)
+    code, _, err = command_here('demo', '--api', 'https://models.example')
+    assert code == 2 and name in err and str(path) in err and len(err.splitlines()) == 1
+
+def test_certificates_that_are_there(tmp_path):
+    import certifi
+    for name, path in [('SSL_CERT_FILE', certifi.where()), ('SSL_CERT_DIR', tmp_path), ('REQUESTS_CA_BUNDLE', tmp_path),
+                       ('SSL_CERT_DIR', f'{tmp_path}{os.pathsep}{tmp_path}')]:
+        with pytest.MonkeyPatch.context() as patch:
+            for o in CERTIFICATES: patch.delenv(o, raising=False)
+            patch.setenv(name, str(path))
+            Connection('https://models.example')
+
 # messages that make no sense
 
 anything = st.recursive(st.none() | st.booleans() | st.integers(-2**63, 2**63) | st.floats() | st.text(max_size=5),
@@ -340,16 +380,15 @@ def test_any_answer_is_read_or_named(message, output, kind):
 @given(anything | st.builds(lambda o, k: {k: o}, anything, st.sampled_from(['inputs', 'outputs', 'parameters'])))
 def test_any_metadata_is_read_or_named(meta):
     meta = meta if isinstance(meta, dict) else dict(inputs=[meta], outputs=[meta], parameters=dict(classes=meta))
-    for f in input_of, classes_of:
+    for f in input_of, classes_of, lambda o: output_of(o, 5), signature_of, lambda o: signature_of(o, CLASSES, SHAPE):
         try: f(meta)
         except ValueError as e: assert len(str(e)) < 500
-    assert output_of(meta, 5) is None or output_of(meta, 5)
 
 @many
 @given(st.text(max_size=30) | st.integers().map(str), st.binary(max_size=30) | anything.map(lambda o: json.dumps(dict(error=o)).encode()))
 def test_any_error_is_told(retry_after, body):
     wait = retry_after_seconds(retry_after)
-    assert (wait is None or 0 <= wait) and len(server_message(body)) < 300
+    assert (wait is None or 0 <= wait) and len(str(status_error(503, {'retry-after': retry_after}, body))) < 300
 
 async def call(app, method, path, body=b'', headers={}):
     "Status, headers and body of an answer, without a network"
@@ -376,10 +415,10 @@ def test_any_request_is_answered_or_refused(message, kind, datatype):
 # our server
 
 @contextmanager
-def serving(apis, **limits):
+def serving(apis, around=lambda app: app, **limits):
     "The url of a server in a thread"
     place, url = listen(port=0)
-    running = server(app(apis, **limits))
+    running = server(around(app(apis, **limits)))
     thread = Thread(target=running.run, args=([place],), daemon=True)
     thread.start()
     try: yield url
@@ -448,7 +487,7 @@ def test_clients_have_budgets(monkeypatch):
 
 def test_clients_have_rates(slept):
     with serving(dict(m=simple()), rate=.5) as url:
-        web = HttpApi(url, 'm', retries=1)
+        web = HttpApi(url, 'm', max_wait=30)
         web(torch.rand(10, *SHAPE))
         slept.clear()
         with pytest.raises(ApiError, match='0.5 images per second'): web(torch.rand(1, *SHAPE))
@@ -556,7 +595,7 @@ def test_mlserver(mlserver, tmp_path):
     with mlserving(mlserver, tmp_path) as url:
         for name in MODELS:
             web = HttpApi(url, name, classes=CLASSES, shape=SHAPE, batch=50, budget=130)
-            assert not web.binary and (web.input, web.datatype) == (('x', 'FP64') if name == 'told' else ('input', 'FP32'))
+            assert not web.binary and web.signature[:2] == (('x', 'FP64') if name == 'told' else ('input', 'FP32'))
             assert torch.allclose(web(x), torch.from_numpy(classifier(x)), atol=1e-6)
             assert (web.n_queries, web.n_failed, web.remaining) == (120, 0, 10)
             with pytest.raises(BudgetExceeded): web(x[:11])
@@ -610,6 +649,66 @@ def test_a_server_that_dies(whole, tmp_path):
         rest = httpx.get(f'{url}/v2/usage').json()['n_queries']
     results = same(out, whole)
     assert spent + rest == results['n_queries'] and not results['n_failed']
+
+ASLEEP = dict(header=(503, {'retry-after': '300'}, b'the model is loading'), body=(503, {}, b'{"error": "the model is loading", "estimated_time": 20}'),
+              full=(429, {'retry-after': '7'}, b''), broken=(500, {}, b'{"error": "on purpose"}'))
+
+def napping(naps):
+    "What puts a web application to sleep: for each name in the list, one request for answers gets the one in `ASLEEP`"
+    def around(app):
+        async def asleep(scope, receive, send):
+            if not (naps and scope.get('path', '').endswith('/infer')): return await app(scope, receive, send)
+            status, headers, body = ASLEEP[naps.pop(0)]
+            await send(dict(type='http.response.start', status=status, headers=[(k.encode(), v.encode()) for k, v in headers.items()]))
+            await send(dict(type='http.response.body', body=body))
+        return asleep
+    return around
+
+def test_waiting_is_not_paying(whole, tmp_path, slept):
+    "A server that is asleep is waited for; starts that gave up, were killed or interrupted meanwhile cost nothing, and once it wakes the whole budget is there"
+    naps, out = ['header']*3, tmp_path/'demo'
+    with serving(zoo_apis(Zoo(whole/'zoo')), napping(naps)) as url:
+        args = *SMALL, '--out', out, '--api', url, '--budget', '800'
+        code, _, err = command_here(*args, '--max-wait', '200')
+        assert code == 2 and 'asks to wait 300 s' in err and 'on the bill' not in err and 'go on with' in err, err
+        for end, expected in (signal.SIGKILL, -9), (signal.SIGINT, 130):
+            process = command(*args)
+            while 'waiting 300 s' not in (line := process.stderr.readline()): assert line, process.communicate()
+            process.send_signal(end)
+            assert finish(process)[0] == expected
+        assert not naps and httpx.get(f'{url}/v2/usage').json()['n_queries'] == 0
+        naps += ['body', 'full', 'body']
+        slept.clear()
+        code, said, err = command_here(*args)
+        assert code == 0 and slept == [20, 7, 20] and err.count('the model is loading); waiting 20 s') == 2, err
+        usage = httpx.get(f'{url}/v2/usage').json()
+    results = json.loads((out/'results.json').read_text())
+    assert results['n_failed'] == 0 and 600 < usage['n_queries'] == results['n_queries'] <= 800 and 'not answered' not in said
+
+@pytest.mark.parametrize('more', [[], ['-p', 'trust_images', '16']])
+def test_failures_do_not_use_up_a_budget_silently(more, whole, tmp_path):
+    "Each start that gets no answer is a failure, and says what may be on the bill; so is one that has nothing left to spend"
+    naps = ['broken']*10_000
+    with serving(zoo_apis(Zoo(whole/'zoo')), napping(naps)) as url:
+        args = *SMALL, '--out', tmp_path/'demo', '--api', url, '--budget', '800', '--retries', '100', *more
+        ends = [command_here(*args)]
+        while 'another attempt' in ends[-1][2]: ends.append(command_here(*args))
+        naps.clear()                                                  # too late: it may all be on the bill
+        ends.append(command_here(*args))
+        assert httpx.get(f'{url}/v2/usage').json()['n_queries'] == 0
+    for code, _, err in ends:
+        error, = [line for line in err.splitlines() if line.startswith('bidf-mkd: error')]
+        assert code == 2 and len(ends) == 4 and ('may be on the bill' in error or 'of which 800 were sent and never answered' in error), error
+    assert all('no API' in err for _, _, err in ends[-2:]) and not (tmp_path/'demo'/'results.json').exists()
+
+@pytest.mark.parametrize('option', ['--batch 0', '--rate 0', '--timeout 0', '--retries -1', '--max-wait -1', '--layout hwc', '--output logits', '--version 7'])
+def test_options_of_a_server(option, whole, tmp_path):
+    "They arrive where they count, and are refused in one line"
+    with serving(zoo_apis(Zoo(whole/'zoo'))) as url:
+        code, _, err = command_here(*SMALL, '--out', tmp_path/'demo', '--api', url, *option.split())
+        assert code == 2 and len(err.splitlines()) == 1 and option.split()[0].strip('-').replace('-', '_') in err.replace('-', '_'), err
+    code, _, err = command_here('demo', *option.split())
+    assert code == 2 and 'give --api URL' in err
 
 def test_ctrl_c_ends_a_server(whole):
     with served(whole/'zoo', '--port', '0') as (url, process):
