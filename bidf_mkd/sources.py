@@ -7,7 +7,7 @@ __all__ = ['RULES', 'KINDS', 'COMMON', 'adapted', 'is_number', 'policy', 'number
            'named_function', 'entry_apis', 'load_apis']
 
 # %% ../nbs/14_sources.ipynb #2c5e3222
-import difflib, importlib, math, sys
+import difflib, importlib, math, re, sys
 from pathlib import Path
 from typing import Callable, Iterator
 import torch, yaml
@@ -89,6 +89,9 @@ class UniqueKeys(yaml.SafeLoader):
         if twice := [k for i, k in enumerate(keys) if k in keys[:i]]:
             raise yaml.constructor.ConstructorError(None, None, f'the key {twice[0]!r} stands twice', node.start_mark)
         return super().construct_mapping(node, deep)
+
+# numbers like 1e-3, which yaml 1.1 takes for text where there is no point
+UniqueKeys.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$'), list('-+0123456789'))
 
 def read_entries(path:str|Path)->list[dict]:
     "The entries of an apis.yaml; raises with all mistakes in it"
