@@ -101,7 +101,7 @@ def test_a_start_that_failed_leaves_nothing(tmp_path):
     data, few, out = write_images(tmp_path/'data'), write_images(tmp_path/'few', 'a'), tmp_path/'out'
     small = *SMALL, '--out', out
     for path, size, change, word in ((data, 15, [], 'at least 16, got 15'), (data, 18, ['--ablations'], 'divisible by 4, got 18'),
-                                     (data, 18, ['-p', 'directions', 'blocks4'], '4 blocks do not divide'), (data, 18, ['-p', 'images', 3], '-p images: given twice'),
+                                     (data, 18, ['-p', 'directions', 'blocks4'], '4 blocks do not divide'),
                                      (few, 16, [], 'class a of few')):
         code, _, err = command_here(*small, '--dataset', path, '--size', size, *change)
         assert code == 2 and word in err and len([o for o in err.strip().splitlines() if 'error' in o]) == 1, err
