@@ -7,11 +7,11 @@ __all__ = ['SERVER_OPTIONS', 'count_of', 'live_view', 'run_notebook', 'runs_tabl
            'served_apis', 'add_server_options', 'server_options', 'count_models', 'served_models', 'run_serve',
            'lab_options', 'run_lab', 'probe', 'run_check', 'add_check', 'write_csv', 'run_classify', 'add_classify',
            'run_export', 'add_export', 'Parser', 'add_demo', 'add_run', 'add_sweep', 'add_results', 'add_serve',
-           'add_lab', 'add_policies', 'parser', 'run_demo', 'main']
+           'add_lab', 'add_policies', 'parser', 'run_demo', 'warn', 'Unread', 'main']
 
 # %% ../nbs/23_cli.ipynb #cef73e52
-import argparse, csv, json, math, os, shlex, sys, time
-from contextlib import contextmanager
+import argparse, csv, json, math, os, shlex, sys, time, warnings
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Sequence
 from rich.console import Console
@@ -21,14 +21,14 @@ from rich.table import Table
 from rich.text import Text
 import bidf_mkd
 from .api import INPUT_POLICIES, Api, ApiError, BudgetExceeded, OUTPUT_POLICIES
-from .batch import EXECUTORS, check_limits, code_digest, complete_params, describe_progress, execute, find_file, packaged_notebooks, parse_values
-from .batch import plan_runs, read_json, read_preset, read_sweep, results, sweep, workers, write_report
+from .batch import EXECUTORS, check_limits, check_run, code_digest, complete_params, describe_progress, execute, find_file, packaged_notebooks
+from .batch import parse_values, parse_words, plan_runs, read_json, read_preset, read_sweep, results, sweep, workers, write_report
 from .data import as_float, domain
 from .demo import demo, plan_for, results_table, server_models
 from .fewshot import HEADS, FewShotClassifier, classify_page, export_onnx, model_file, name_files, query_files
 from .http_api import is_loopback
 from .lab import copy_notebooks, jupyter_command, run_server
-from .models import check_same_settings, keep_memory
+from .models import keep_memory
 from .procedural import procedural
 from .serve import FEW_SHOT, SAVED, serve
 from .sources import load_apis
@@ -52,13 +52,11 @@ def run_notebook(args)->int:
     "`bidf-mkd run`"
     notebook, params = find_file(args.notebook, '.ipynb').resolve(), {}
     for name in args.f: params |= read_preset(name)
-    params = complete_params(notebook, parse_values(notebook, params | dict(args.p)))
+    params = complete_params(notebook, parse_values(notebook, params) | parse_words(notebook, args.p))
     out = Path(args.out or Path('runs')/notebook.stem).resolve()
     check_limits(timeout=args.timeout)
-    if begun := read_json(out/'run.json'):
-        check_same_settings(begun['params'] | dict(code=begun.get('code')), params | dict(code=code_digest(notebook)), out,
-                   'use the same notebook and parameters, or another folder with --out')
-    print(f'{notebook.stem} was done before in {out}' if begun.get('state') == 'done' else f'{notebook.stem} runs in {out}')
+    check_run(out, params, code_digest(notebook))
+    print(f'{notebook.stem} was done before in {out}' if read_json(out/'run.json').get('state') == 'done' else f'{notebook.stem} runs in {out}')
     with live_view(lambda: escape(describe_progress(out))): state = execute(str(notebook), params, str(out), args.timeout)
     card = read_json(out/'run.json')
     if state == 'failed': print(f"failed: {card['error']}", file=sys.stderr)
@@ -292,6 +290,7 @@ def add_demo(commands):
                    'folder or zip file with meta_train/<class>/<image>, meta_val/... and meta_test/... (default: glyphs)')
     p.add_argument('--size', type=int, default=32, help='height and width in pixels to which the images of a path are resized (default: 32)')
     p.add_argument('--channels', type=int, choices=(1, 3), default=3, help='channels of the images of a path, 3: colour, 1: grey (default: 3)')
+    p.add_argument('--ground', default='white', help='colour behind transparent pixels of the images of a path, a name or #rrggbb (default: white)')
     p.add_argument('--out', default='bidf_mkd_demo', help='folder for all results; an interrupted demo is resumed from it (default: bidf_mkd_demo)')
     p.add_argument('--seed', type=int, default=0, help='seed of all random numbers (default: 0)')
     p.add_argument('--budget', type=int, help='the most images that may be sent to all APIs together (default: depends on the data set)')
@@ -393,7 +392,7 @@ def run_demo(args):
     options = server_options(args)
     n = count_models(args.api, args.apis, **options) if args.api else args.apis
     plan = plan_for(args.dataset, args.seed, args.budget, n, args.episodes, args.p, args.reveals, args.accepts)
-    d = domain(args.dataset, args.size, args.channels)
+    d = domain(args.dataset, args.size, args.channels, args.ground)
     each = ' for each method' if args.ablations else ''
     planned = min(run_cost(plan.cfg, plan.apis), plan.cfg.budget)
     print(f'{d.name}: {count_of(plan.apis, "API")}, at most {planned:,} queries of a budget of {plan.cfg.budget:,}{each}; everything is written to {args.out}/')
@@ -407,13 +406,39 @@ def run_demo(args):
     print(f'Open {args.out}/report.html to see the results. Name your own images, from a folder with examples of each class:')
     print(f'bidf-mkd classify {shlex.quote(args.out)} --support FOLDER IMAGE')
 
+def warn(message, *_, **__):
+    "Show a warning in a line"
+    print(f'bidf-mkd: warning: {" ".join(str(message).split())}', file=sys.stderr)
+
+class Unread:
+    "A stream for which it does not matter that nobody reads on, as after `| head`: the work goes on, and its exit code tells how it ended"
+    def __init__(self, stream): self.stream = stream
+
+    def __getattr__(self, name): return getattr(self.stream, name)
+
+    def write(self, text):
+        try: self.stream.write(text)
+        except BrokenPipeError: self.close()
+
+    def flush(self):
+        try: self.stream.flush()
+        except BrokenPipeError: self.close()
+
+    def close(self): os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
 def main(argv:Sequence[str]|None=None)->int: # exit code
     "The `bidf-mkd` command"
     argv = sys.argv[1:] if argv is None else list(argv)
+    for stream in sys.stdout, sys.stderr:   # a character that a terminal cannot show is no reason to fail
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
     try:
         args = parser().parse_args(argv)
         keep_memory()
-        return args.run(args) or 0
+        with warnings.catch_warnings(), redirect_stdout(sys.stdout and Unread(sys.stdout)):
+            warnings.showwarning = warn
+            code = args.run(args) or 0
+            print(end='', flush=True)
+        return code
     except KeyboardInterrupt:
         print(f'\nInterrupted. What was done is kept; go on with: bidf-mkd {shlex.join(argv)}', file=sys.stderr)
         return 130

@@ -70,7 +70,8 @@ def run_server(command:Sequence[str])->int: # its exit code; as in a shell, 128 
         nonlocal told
         told = True
         if child: child.terminate()
-    ends = [s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN] # nohup ignores SIGHUP
+    known = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)] # Windows has no SIGHUP
+    ends = [s for s in known if signal.getsignal(s) != signal.SIG_IGN] # nohup ignores SIGHUP
     before = {s: signal.signal(s, end) for s in ends}
     try:
         child = subprocess.Popen(command, start_new_session=True)

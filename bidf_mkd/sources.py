@@ -9,7 +9,7 @@ __all__ = ['WORD', 'COUNT', 'POSITIVE', 'RULES', 'PIXELS', 'SERVER', 'KINDS', 'C
            'named_function', 'entry_function', 'entry_apis', 'load_apis']
 
 # %% ../nbs/14_sources.ipynb #2c5e3222
-import difflib, importlib, math, sys
+import difflib, importlib, math, re, sys
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Callable, Iterator, Sequence
@@ -134,6 +134,8 @@ class StrictLoader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, f'the key {twice[0]!r} stands twice', node.start_mark)
         return super().construct_mapping(node, deep)
 
+# numbers like 1e-3, which yaml 1.1 takes for text where there is no point
+StrictLoader.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$'), list('-+0123456789'))
 StrictLoader.add_constructor('tag:yaml.org,2002:float', StrictLoader.construct_yaml_float)
 
 def place(path:Path, i:int, entry)->str: return f'{path}, entry {i+1}' + (f' ({entry["name"]})' if isinstance(entry, dict) and 'name' in entry else '')

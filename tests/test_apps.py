@@ -12,7 +12,8 @@ from bidf_mkd.data import as_bytes, as_float
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.procedural import procedural
-from bidf_mkd.recovery import recover, select_starts
+from bidf_mkd.recovery import Recovery, recover, select_starts
+from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train
 from bidf_mkd.zoo import classify
 
@@ -82,6 +83,37 @@ def test_an_api_that_fails_is_a_sentence(make):
     app = make(Api(out_of_order, ['a', 'b', 'c'], (3, 16, 16)))
     app.run()
     assert app.wait(60) and 'the line is dead' in app.message.value and 'alert' in app.message.value and not app.buttons['Run'].disabled
+
+def sizes(app): return {name: len(f.to_json()) for name, f in app.views.items()} | dict(all=len(app.figure().to_json()))
+
+@pytest.mark.parametrize('way, side, images', [(2, 16, 30), (73, 224, 1), (200, 84, 1), (1000, 32, 2)])
+def test_any_number_of_classes(way, side, images):
+    "Every view of every explorer: under 1 MB, and what it leaves out is told"
+    names, g = [f'class {i}' for i in range(way)], torch.Generator().manual_seed(0)
+    answer = lambda x: (x.flatten(1)[:, :1]*torch.linspace(1, 30, way)).sin().mul(9).softmax(1)
+    api, labels = Api(answer, names, (3, side, side)), torch.arange(way).repeat_interleave(images)
+    x = torch.rand(len(labels), 3, side, side, generator=g)
+    app = RecoveryExplorer(api, recipe='cheapest')
+    assert max(sizes(app).values()) < 1e6, sizes(app)
+    app.take(Recovery(x, labels, probs := api(x), torch.zeros(len(x)), 0, 0))
+    app.refresh()
+    assert max(sizes(app).values()) < 1e6, sizes(app)
+    surest = probs.gather(1, labels[:, None]).view(way, images).mean(1).argmax()
+    app.clicked('images', '', 0, 0, 0)
+    assert f"target: {names[app.history[-1]['labels'][app.picked]]})" in app.views['answers'].layout.title.text and surest*images in app.shown
+    assert (f'of {way:,} classes' in app.views['images'].layout.title.text) == (way > 5000//(side + 1))
+    boundary = BoundaryExplorer(api, lambda x: answer(x.roll(1, 0)).log(), x[:6])
+    boundary.map_plane()
+    assert boundary.wait(60)
+    boundary.pick_cell(0., 0.)
+    monitor = TrainingMonitor(iter(()), memory=Memory(10))
+    monitor.memory.add(x[:way*images], names, probs)
+    monitor.take(dict(visit=0, kind='support', step=1, n_queries=5, memory=len(x), loss=1., recovery=Recovery(x, labels, probs, torch.zeros(len(x)), 0, 0)))
+    for o in boundary, monitor, EstimatorLab(api):
+        o.refresh()
+        assert max(sizes(o).values()) < 1e6, sizes(o)
+        o.close()
+    app.close()
 
 def test_a_training_stopped_goes_on_in_another_monitor(tmp_path):
     cfg = Config(procedural=40, images=3, query=2, steps=2, replay_steps=2, joint_steps=4, final_steps=2, distil_inner_steps=1, inner_steps=1)

@@ -12,7 +12,7 @@ from distributed import LocalCluster
 
 from bidf_mkd.api import Api
 from bidf_mkd.journal import Journal
-from bidf_mkd.batch import complete_params, defaults, find_file, grid, read_json, read_preset, results, sweep, workers
+from bidf_mkd.batch import complete_params, defaults, find_file, grid, plan_runs, read_json, read_preset, results, sweep, workers
 from bidf_mkd.training import PRESETS, Config
 from project import NBS, code_cells, command, command_here, finish, read
 
@@ -155,6 +155,113 @@ def test_mistakes_are_told_before_a_kernel_starts(toy, tmp_path, change, word):
     path = write_sweep(tmp_path/'sweep.yaml', **dict(notebook=str(toy), out=str(tmp_path/'out')) | change)
     code, out, err = command_here('sweep', path)
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1 and not (tmp_path/'out').exists()
+
+ODD = 'r{x}', '}{', '%s * ? [a] $HOME', 'a\nb "c" \'d\' \\e', 'Жλ 中'     # names of files and folders, each of characters that mean something to somebody
+
+@pytest.mark.parametrize('name', ODD)
+def test_a_path_is_a_path(toy, tmp_path, name):
+    "What was given is where it goes, and nothing else is touched"
+    odd, others = tmp_path/name, tmp_path/'r1'
+    for folder in odd, others: folder.mkdir()
+    (others/'run.ipynb').write_text('mine')
+    notebook = toy.rename(odd/f'{name}.ipynb')
+    code, out, err = command_here('run', notebook, f'--out={odd/name}')
+    assert code == 0 and read_json(odd/name/'metrics.json') == dict(y=1) and 'papermill' in read(odd/name/'run.ipynb').metadata, err
+    assert sorted(tmp_path.iterdir()) == sorted([odd, others]) and (others/'run.ipynb').read_text() == 'mine'
+    assert sorted(odd.iterdir()) == sorted([odd/name, notebook])
+
+def test_a_path_is_a_path_in_a_sweep_too(toy, tmp_path):
+    odd = tmp_path/'r{x}'
+    odd.mkdir()
+    path = write_sweep(odd/'{s}.yaml', notebook=str(toy.rename(odd/'{n}.ipynb')), out=str(odd/'{x}'), grid=dict(x=[2, 3]))
+    code, out, err = said('sweep', path)
+    assert code == 0 and row(results(odd/'{x}')) == {2: 4, 3: 9} and (odd/'{x}'/'report.html').exists(), out + err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['r{x}']
+
+def test_a_path_that_is_no_text(toy, tmp_path):
+    code, out, err = command_here('run', toy, '--out', os.fsdecode(os.fsencode(tmp_path) + b'/\xff'))
+    assert code == 2 and 'expected a path in UTF-8' in err and list(tmp_path.iterdir()) == [toy]
+
+FOREIGN = [ # command, a file of somebody in its folder, and what is in it
+    ('run', 'metrics.json', '{"y": 1}'), ('run', 'run.json', '{"miles": 26}'), ('run', 'run.json', '[26]'), ('run', 'run.json', 'a run'),
+    ('run', 'sweep.json', '{"notebook": "toy.ipynb", "code": ""}'), ('run', 'sub/thesis.txt', 'years'), ('run', 'run.ipynb', '{}'),
+    ('sweep', 'sweep.json', '{"chimneys": 3}'), ('sweep', 'report.html', '<p>mine'), ('sweep', 'run.json', '{"params": {}, "state": "done"}'),
+    ('demo', 'results.json', '{}'), ('demo', 'log.jsonl', '{"level": "info"}'), ('demo', 'settings.json', '{"editor": "vim"}'),
+    ('demo', 'model.safetensors', ''), ('demo', 'run.json', '{"params": {}, "state": "done"}')]
+
+def contents(folder): return {p: p.read_bytes() for p in folder.rglob('*') if p.is_file()}
+
+@pytest.mark.parametrize('word, name, text', FOREIGN)
+def test_a_folder_of_another(toy, tmp_path, word, name, text):
+    "It is refused in a sentence, and stays as it is"
+    theirs = tmp_path/'theirs'/name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text(text)
+    sweep_file = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'theirs'), grid=dict(x=[1, 2]))
+    before, out = contents(tmp_path), ('--out', tmp_path/'theirs')
+    code, _, err = command_here(*dict(run=('run', toy, *out), sweep=('sweep', sweep_file), demo=('demo', *out))[word])
+    assert code == 2 and 'expected an empty folder' in err and len(err.strip().splitlines()) == 1, err
+    assert contents(tmp_path) == before
+
+def test_a_folder_of_another_through_the_command(toy, tmp_path):
+    "Also where a run of a sweep would go, a file in place of a folder, and in processes of their own; hidden files do not matter"
+    path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2]))
+    theirs = plan_runs(toy, grid(x=[1, 2]), tmp_path/'out')[1].folder
+    theirs.mkdir(parents=True)
+    (theirs/'notes.txt').write_text('mine')
+    (tmp_path/'out'/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='')))
+    before = contents(tmp_path)
+    code, _, err = said('sweep', path)
+    assert code == 2 and 'expected an empty folder' in err and contents(tmp_path) == before, err
+    for args in ('run', toy, '--out', theirs), ('run', toy, '--out', theirs/'notes.txt'), ('demo', '--out', theirs):
+        code, _, err = command_here(*args)
+        assert code == 2 and 'error' in err and len(err.strip().splitlines()) == 1 and contents(tmp_path) == before, err
+    for name in '.DS_Store', '.git/config':
+        (tmp_path/'hidden'/name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path/'hidden'/name).touch()
+    assert command_here('run', toy, '--out', tmp_path/'hidden')[0] == 0
+
+def test_a_start_that_failed_leaves_nothing(toy, tmp_path):
+    "Other parameters, or a notebook that was mended, may begin where a run failed before it did anything; not where work was done"
+    text, out = toy.read_text(), tmp_path/'out'
+    toy.write_text(text.replace('import json', 'import jason'))
+    assert command_here('run', toy, '--out', out, '-p', 'x', 2)[0] == 1
+    assert command_here('run', toy, '--out', out, '-p', 'x', 5)[0] == 1         # other parameters
+    toy.write_text(text)
+    code, _, err = said('run', toy, '--out', out, '-p', 'x', 4)         # another notebook
+    assert code == 0 and read_json(out/'metrics.json') == dict(y=16), err
+    code, _, err = command_here('run', toy, '--out', out, '-p', 'x', 5)
+    assert code == 2 and 'was begun with x=4, not 5' in err and read_json(out/'metrics.json') == dict(y=16)
+
+def test_a_sweep_that_failed_leaves_nothing(toy, tmp_path):
+    text, path = toy.read_text(), write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[2, 3]))
+    toy.write_text(text.replace('import json', 'import jason'))
+    assert command_here('sweep', path)[0] == 1 and set(results(tmp_path/'out').state) == {'failed'}
+    toy.write_text(text)
+    code, _, err = command_here('sweep', path)
+    assert code == 0 and row(results(tmp_path/'out')) == {2: 4, 3: 9}, err
+
+TWICE = [   # arguments, files that they read, and the name that stands twice
+    (('run', 'TOY', '-p', 'x', '1', '-p', 'x', '2'), {}, 'x'), (('demo', '-p', 'q', '4', '-p', 'images', '3', '-p', 'q', '5'), {}, 'q'),
+    (('run', 'TOY', '-f', 'HERE/a.yaml'), {'a.yaml': 'x: 1\nseconds: .5\nx: 1'}, 'x'),
+    (('sweep', 'HERE/s.yaml'), {'s.yaml': 'notebook: TOY\nout: HERE/a\nout: HERE/b'}, 'out'),
+    (('sweep', 'HERE/s.yaml'), {'s.yaml': 'notebook: TOY\nout: HERE/a\ngrid: {x: [1], x: [2]}'}, 'x'),
+    (('sweep', 'HERE/s.yaml'), {'s.yaml': 'notebook: TOY\nout: HERE/a\npreset: HERE/a.yaml', 'a.yaml': 'x: 1\nx: 2'}, 'x'),
+    (('check', 'HERE/apis.yaml'), {'apis.yaml': 'apis: [{url: http://localhost, model: a, model: b}]'}, 'model')]
+
+@pytest.mark.parametrize('args, files, name', TWICE)
+def test_what_stands_twice_is_refused(toy, tmp_path, args, files, name):
+    fill_in = lambda text: text.replace('TOY', str(toy)).replace('HERE', str(tmp_path))
+    for file, text in files.items(): (tmp_path/file).write_text(fill_in(text))
+    code, _, err = command_here(*map(fill_in, args))
+    assert code == 2 and 'twice' in err and name in err and len(err.strip().splitlines()) == 1, err
+
+def test_words_have_the_types_of_yaml(toy, tmp_path):
+    "Where the default of a parameter is None, or computed"
+    toy.write_text(toy.read_text().replace('x = 1', 'horizon = None\\nthird = 1/3\\nx = 1').replace('y=x*x', 'y=[horizon, third]'))
+    for i, (word, value) in enumerate({'5': 5, 'None': None, '1e-3': .001, '[1, a]': [1, 'a'], 'five': 'five', 'true': True}.items()):
+        code, _, err = command_here('run', toy, '--out', tmp_path/str(i), '-p', 'horizon', word, '-p', 'third', '.5')
+        assert code == 0 and read_json(tmp_path/str(i)/'metrics.json') == dict(y=[value, .5]), err
 
 def test_two_sweeps_of_one_folder(toy, tmp_path):
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2]), params=dict(seconds=6.))

@@ -1,5 +1,5 @@
 "The command as a user runs it: its files, its errors, killed and interrupted in the middle."
-import json, os, signal, time
+import json, os, signal, sys, time
 from itertools import product
 
 import pytest
@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from bidf_mkd.evaluation import PROTOCOLS
+from bidf_mkd.lab import run_server
 from bidf_mkd.models import load_tensors
 from project import SMALL, command, command_here, finish
 
@@ -87,6 +88,29 @@ def test_errors_are_one_line(args, word):
     code, _, err = command_here(*args)
     assert code == 2 and word in err and len(err.strip().splitlines()) == 1, err
 
+def write_images(data, few=()):
+    "A data set of noise in class folders; classes in `few` have one image"
+    for split, classes in dict(meta_train='abcde', meta_val='vwxyz', meta_test='ghijk').items():
+        for c in classes:
+            (data/split/c).mkdir(parents=True)
+            for i in range(1 if c in few else 21): Image.effect_noise((20, 20), 50).save(data/split/c/f'{i}.png')
+    return data
+
+def test_a_start_that_failed_leaves_nothing(tmp_path):
+    "Whatever was wrong is told before the folder is claimed; with the mistake corrected, the same folder is used"
+    data, few, out = write_images(tmp_path/'data'), write_images(tmp_path/'few', 'a'), tmp_path/'out'
+    small = *SMALL, '--out', out
+    for path, size, change, word in ((data, 15, [], 'at least 16, got 15'), (data, 18, ['--ablations'], 'divisible by 4, got 18'),
+                                     (data, 18, ['-p', 'directions', 'blocks4'], '4 blocks do not divide'),
+                                     (few, 16, [], 'class a of few')):
+        code, _, err = command_here(*small, '--dataset', path, '--size', size, *change)
+        assert code == 2 and word in err and len([o for o in err.strip().splitlines() if 'error' in o]) == 1, err
+        assert path == few or not out.exists()
+    code, _, err = finish(command(*small, '--dataset', data, '--size', 16))
+    assert code == 0 and (out/'results.json').exists(), err
+    code, _, err = finish(command(*small, '--dataset', data, '--size', 20))
+    assert code == 2 and 'was begun with shape=[3, 16, 16], not [3, 20, 20]' in err, err
+
 @pytest.mark.parametrize('broken, word', [('x.png', 'x.png is not a readable image'), (None, 'class g has 2')])
 def test_meta_test_data_is_looked_at_first(tmp_path, broken, word):
     "Test images that cannot be used are told before an API is trained or asked"
@@ -113,6 +137,39 @@ def test_a_small_budget_is_shared(whole):
     spent = r['queries_by_api'].values()
     assert max(spent) - min(spent) < 1000 and r['notes'], r
     assert all(n in (out/'report.html').read_text(encoding='utf-8') for n in r['notes'])
+
+@pytest.fixture
+def sweep_of_words(tmp_path):
+    "A folder that looks like a sweep's, with runs of words from all over the world"
+    (tmp_path/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='')))
+    for i, word in enumerate(('85.0 ± 0.7', 'Жλ', '中', '🐈')):
+        (tmp_path/str(i)).mkdir()
+        (tmp_path/str(i)/'run.json').write_text(json.dumps(dict(params=dict(word=word), state='done')))
+        (tmp_path/str(i)/'metrics.json').write_text('{"y": 1}')
+    return tmp_path
+
+@pytest.mark.parametrize('encoding', ['ascii', 'cp437', 'latin-1', 'utf-8'])
+def test_a_terminal_that_cannot_show_a_character(sweep_of_words, encoding):
+    process = command('results', sweep_of_words, PYTHONIOENCODING=encoding)
+    out, err = (o.read() for o in (process.stdout.buffer, process.stderr.buffer))
+    assert process.wait() == 0 and out.decode(encoding).count('done') == 4 and not err, err
+    assert ('\\xb1' if encoding == 'ascii' else '±') in out.decode(encoding)
+
+def test_nobody_reads_what_is_printed(sweep_of_words):
+    "What can be done without a reader is done, and says so"
+    for args, code in ((['results', sweep_of_words, '--parquet'], 0), (['results', sweep_of_words], 0), (['demo', '--dataset', '/nowhere'], 2)):
+        process = command(*args)
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait() == code and 'Traceback' not in err and 'ignored' not in err, err
+    assert (sweep_of_words/'results.parquet').exists()
+
+@pytest.mark.parametrize('missing', [['SIGHUP'], ['SIGHUP', 'SIGTERM'], ['SIGKILL', 'SIGHUP', 'SIGQUIT', 'SIGUSR1']])
+def test_a_system_with_few_signals(monkeypatch, missing):
+    "Windows has no SIGHUP, for example"
+    for name in missing: monkeypatch.delattr(signal, name)
+    before = signal.getsignal(signal.SIGINT)
+    assert run_server([sys.executable, '-c', 'exit(7)']) == 7 and signal.getsignal(signal.SIGINT) == before
 
 def test_debug_shows_where():
     code, _, err = finish(command('demo', '--dataset', '/nowhere', '--debug'))

@@ -62,6 +62,7 @@ class RecoveryExplorer(Explorer):
     ):
         self.api, self.memory, self.n_procedural, self.seed = api, Memory() if memory is None else memory, n_procedural, seed
         self.pool, self.records, self.history, self.picked, self.stopped, self.moving = None, [], [], 0, '', False
+        self.shown = () # numbers of the images in the view
         self.queries_before, self.limit = api.n_queries, api.budget
         names = [(str(c), i) for i, c in enumerate(api.classes)]
         classes = W.SelectMultiple(options=names, value=tuple(range(api.way)), rows=min(api.way, 6), description='classes', tooltip='classes to recover')
@@ -123,9 +124,12 @@ class RecoveryExplorer(Explorer):
         r, i = self.history[self.back.value], self.picked
         labels, classes = r['labels'], [str(c) for c in self.api.classes]
         names = [classes[k] for k in labels.unique_consecutive()]
-        captions = [f'{classes[k]} {p:.2f}' for k, p in zip(labels, r['probs'].gather(1, labels[:,None])[:,0])]
-        columns = len(labels)//len(names)
-        self.views['images'] = viz.image_sheet(r['images'], captions, columns, f"Step {r['step']}", 2 if columns < 13 else 1, names, r['n_queries'])
+        sure, columns = r['probs'].gather(1, labels[:,None])[:,0], len(labels)//len(names)
+        rows = sure.view(-1, columns).mean(1).topk(min(len(names), max(1, viz.TALLEST//(self.api.shape[1] + 1)))).indices.sort().values
+        self.shown = (rows[:,None]*columns + torch.arange(columns)).flatten()
+        captions, names = [f'{classes[labels[k]]} {sure[k]:.2f}' for k in self.shown], [names[k] for k in rows]
+        title = f"Step {r['step']}" + f', the {len(rows)} surest of {self.api.way:,} classes'*(len(rows)*columns < len(labels))
+        self.views['images'] = viz.image_sheet(r['images'][self.shown], captions, columns, title, 2 if columns < 13 else 1, names, r['n_queries'])
         self.views['answers'] = viz.answers({'API': r['probs'][i]}, classes, f'Image {i} (target: {classes[labels[i]]})', **SMALL)
 
     def follow(self, newest):
@@ -140,7 +144,7 @@ class RecoveryExplorer(Explorer):
         self.back.value = i
 
     def clicked(self, view, name, index, x, y):
-        if view == 'images' and self.history: self.pick(index)
+        if view == 'images' and index < len(self.shown): self.pick(int(self.shown[index]))
 
     def pick(self,
         i:int   # number of the image

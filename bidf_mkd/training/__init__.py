@@ -14,7 +14,7 @@ from torch.func import functional_call
 from ..api import Api
 from ..distillation import adapt
 from ..estimator import FAMILIES
-from ..models import Classifier
+from ..models import Classifier, Generator, seeded
 from ..replay import Memory
 from .config import Config, PRESETS, RECOMMENDED, recommended_settings, run_cost, visit_cost
 from .phases import LEARNING, PHASES, run_phases
@@ -40,6 +40,7 @@ def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config):
     if cfg.joint_steps and not isinstance(model, Classifier):
         raise ValueError(f'joint distillation needs a model with backbone and head (`models.Classifier`), got {type(model).__name__}; set joint_steps=0')
     FAMILIES[cfg.directions](x, 1, torch.Generator(x.device))
+    if not cfg.procedural: seeded(0, Generator, x.shape[3], x.shape[1], cfg.nz, cfg.ngf)
 
 def meta_train(
     model:nn.Module,                # the meta model, trained in place, on the device to work on
