@@ -107,7 +107,7 @@ def test_the_schema_refuses_what_is_wrong(what):
 
 RIGHT = dict(name='a', function='m:f', onnx='a.onnx', output='p', pipeline='p', url='http://x', model='m', zoo='z', classes=['x', 'y'], shape=[3, 8, 8],
              layout='nhwc', range=[0, 255], mean=[1, 2, 3], std=2, answers='logits', reveals=['top_1', 'digits_1'], accepts='float', budget=9, price=.1,
-             rate=2., timeout=3, batch=4, retries=0)
+             rate=2., timeout=3, batch=4, retries=0, version='1', max_wait=60)
 LISTS = st.lists(st.one_of(st.integers(-1, 4), st.text(max_size=2), st.floats(-1, 2)), max_size=4)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-3, 400), st.floats(-2, 300), st.text(max_size=3), LISTS, *map(st.just, RIGHT.values()))
 CHANGES = st.dictionaries(st.sampled_from([*RULES, 'clases']), VALUES, max_size=3)
