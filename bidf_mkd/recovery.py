@@ -128,7 +128,7 @@ def generator(
 )->Callable:                # images to start from (n,c,h,w), seed, source of randomness -> Parametrisation
     "Train a generator and its latent vectors (the paper's); of the images to start from, only number and shape count"
     def parametrisation(images, seed, g):
-        net = seeded(seed, Generator, images.shape[2], images.shape[1], nz, ngf).to(g.device)
+        net = seeded(seed, Generator, images.shape[2:], images.shape[1], nz, ngf).to(g.device)
         z = torch.randn(len(images), nz, generator=g, device=g.device, requires_grad=True)
         return Parametrisation([*net.parameters(), z], lambda rows, g: ((crop_flip(net(z), g, flip=flip) if g else net(z))[rows], as_it_is), 1e-3)
     return parametrisation
@@ -138,8 +138,8 @@ def two_tone(
 )->Callable:                # as for `generator`
     "Train a generator of one channel: ink on paper, in colours drawn anew for each image and step"
     def parametrisation(images, seed, g):
-        n, c, h, _ = images.shape
-        net = seeded(seed, Generator, h, 1, nz, ngf).to(g.device)
+        n, c = images.shape[:2]
+        net = seeded(seed, Generator, images.shape[2:], 1, nz, ngf).to(g.device)
         z = torch.randn(n, nz, generator=g, device=g.device, requires_grad=True)
         own = two_colours(n, c, g)
         def sample(rows, g):
@@ -173,7 +173,6 @@ def check_labels(labels:torch.Tensor, api:Api)->torch.Tensor: # int64
         raise ValueError(f'labels: expected integers of shape (n,), got {labels.dtype} {tuple(labels.shape)}')
     if not (0 <= labels.min() and labels.max() < api.way):
         raise ValueError(f'labels must be 0 to {api.way-1} for {api.way} classes, got {labels.min()} to {labels.max()}')
-    if api.shape[1] != api.shape[2]: raise ValueError(f'recovery makes square images; the API takes {api.shape[1]}x{api.shape[2]}')
     return labels.long()
 
 def update(
@@ -238,7 +237,7 @@ def select_procedural(
 )->Callable: # (api, labels, student, lam, seed) -> iterator of Recovery
     "A start: the best of `n` procedural images for each label. Costs n queries"
     def start(api, labels, student, lam, seed):
-        x = as_float(procedural(n, *api.shape[:2], seed)).to(labels.device)
+        x = as_float(procedural(n, api.shape[0], api.shape[1:], seed)).to(labels.device)
         yield select_starts(x, api(x), labels, student, lam)._replace(n_queries=n)
     start.cost = lambda wanted: n
     return start
@@ -350,7 +349,7 @@ def evolve(
     "A start: procedural images, crossed and selected by the API's answers. Costs `pool` queries, and views*(first + generations*children) per image"
     def start(api, labels, student, lam, seed):
         g, n, before = torch.Generator(labels.device).manual_seed(seed), len(labels), api.n_queries
-        x = as_float(procedural(pool, *api.shape[:2], seed, kinds)).to(labels.device)
+        x = as_float(procedural(pool, api.shape[0], api.shape[1:], seed, kinds)).to(labels.device)
         p = api(x)
         found = select_starts(x, p, labels, student, lam)._replace(n_queries=pool)
         yield found
@@ -419,7 +418,7 @@ def readable_recipe(
 )->dict:            # arguments of `recover`
     "The recipe whose images a person can read, for this API: found by its answers alone. An API of grey images is taken to be one of shapes"
     if api.shape[0] == 1: return RECIPES['readable']
-    x = as_float(procedural(n, *api.shape[:2], seed))
+    x = as_float(procedural(n, api.shape[0], api.shape[1:], seed))
     moved = (api(x) - api(x.roll(1, 1))).abs().sum(1).mean().item()/2
     return RECIPES['photographs' if moved > COLOUR_MATTERS else 'readable']
 
