@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['count_of', 'live_view', 'run_notebook', 'runs_table', 'run_sweep', 'run_results', 'zoo_apis', 'count_models',
-           'run_serve', 'lab_options', 'run_lab', 'probe', 'run_check', 'add_check', 'write_csv', 'run_classify',
-           'add_classify', 'Parser', 'add_demo', 'add_run', 'add_sweep', 'add_results', 'add_serve', 'add_lab',
-           'add_policies', 'parser', 'run_demo', 'main']
+           'run_serve', 'lab_options', 'run_lab', 'probe', 'print_table', 'run_check', 'add_check', 'run_learn',
+           'tell_classify', 'add_learn', 'write_csv', 'run_classify', 'add_classify', 'Parser', 'add_demo', 'add_run',
+           'add_sweep', 'add_results', 'add_serve', 'add_lab', 'add_policies', 'parser', 'run_demo', 'main']
 
 # %% ../nbs/23_cli.ipynb #cef73e52
 import argparse, csv, json, math, os, shlex, sys, time
@@ -23,7 +23,7 @@ from .api import INPUT_POLICIES, Api, ApiError, BudgetExceeded, OUTPUT_POLICIES
 from .batch import EXECUTORS, check_limits, code_digest, complete_params, describe_progress, execute, find_file, packaged_notebooks, parse_values
 from .batch import plan_runs, read_json, read_preset, read_sweep, results, sweep, workers, write_report
 from .data import as_float, domain
-from .demo import demo, plan_for, results_table
+from .demo import agreement_table, demo, forecast, learn, learn_config, plan_for, results_table, shared_names
 from .fewshot import HEADS, FewShotClassifier, classify_page, name_files, query_files
 from .http_api import Connection, is_loopback
 from .lab import copy_notebooks, jupyter_command, run_server
@@ -161,6 +161,11 @@ def probe(api:Api, n:int)->tuple[str, str, str]: # milliseconds of an image alon
         return milliseconds(x[:1]), milliseconds(x), check_consistency(api, x) or 'consistent'
     except (ApiError, BudgetExceeded) as e: return '', '', str(e)
 
+def print_table(rows:list[tuple[str, ...]]):
+    "Rows of words, the first of them the head, in columns"
+    wide = [max(map(len, column)) for column in zip(*rows)]
+    for r in rows: print('  '.join(v.ljust(w) for v, w in zip(r, wide)).rstrip())
+
 def run_check(args)->int:
     "`bidf-mkd check`"
     if args.images < MIN_IMAGES: raise ValueError(f'--images: expected at least {MIN_IMAGES}, got {args.images}')
@@ -170,9 +175,7 @@ def run_check(args)->int:
         asked = api.n_queries + api.n_failed
         price = '' if api.price is None else f'{api.price*asked:g} ({api.price:g} an image)'
         rows.append((api.name, f'{api.way}', 'x'.join(map(str, api.shape)), alone, together, f'{asked:,} of {api.budget:,}', price, trust))
-    head = 'API', 'classes', 'image', 'ms alone', 'ms in a batch', 'queries', 'money', 'answers'
-    wide = [max(len(r[i]) for r in (head, *rows)) for i in range(len(head))]
-    for r in (head, *rows): print('  '.join(v.ljust(w) for v, w in zip(r, wide)).rstrip())
+    print_table([('API', 'classes', 'image', 'ms alone', 'ms in a batch', 'queries', 'money', 'answers'), *rows])
     asked = sum(a.n_queries + a.n_failed for a in apis)
     print(f"{count_of(len(apis), 'API')}, {asked:,} queries")
     return any(r[-1] not in ('consistent', 'not asked') for r in rows)
@@ -186,6 +189,49 @@ def add_check(commands):
                    'one (default: 16)')
     p.add_argument('--dry-run', action='store_true', help='ask nothing')
     p.set_defaults(run=run_check)
+
+# %% ../nbs/23_cli.ipynb #5ff53d5b
+def run_learn(args):
+    "`bidf-mkd learn`"
+    if args.seed < 0: raise ValueError(f'--seed: expected 0 or more, got {args.seed}')
+    if args.size < 16: raise ValueError(f'--size: expected at least 16, got {args.size}')
+    apis = load_apis(args.file)
+    channels = args.channels or max(3 if a.shape[0] == 3 else 1 for a in apis)
+    shape = channels, args.size, args.size
+    cfg = learn_config(apis, shape, args.seed, args.budget, args.p)
+    each, most, money = forecast(apis, cfg)
+    print_table([('API', 'classes', 'image', 'queries at most', 'money at most'),
+                 *((a.name, f'{a.way:,}', 'x'.join(map(str, a.shape)), f'{n:,}', '' if a.price is None else f'{m:g}') for a, (n, m) in zip(apis, each))])
+    print(f"{count_of(len(apis), 'API')}, {count_of(cfg.visits or len(apis), 'visit')}, at most {most:,} queries" + f' and {money:g} in money'*(money > 0)
+          + f'; images of {args.size}x{args.size}, {count_of(channels, "channel")}; everything is written to {args.out}/', flush=True)
+    for c, owners in list(shared_names(apis).items())[:5]: print(f'{c!r} is taken to be the same class in {" and ".join(owners)}')
+    if args.dry_run: return
+    results = learn(apis, cfg, shape, args.out)
+    print('\nAgreement with each API on recovered images that were held out, in percent\n')
+    print(agreement_table(results['rows']) if results['rows'] else 'No API has images held out of two classes: a larger budget would help.')
+    failed = f"; {count_of(results['n_failed'], 'more image')} sent and not answered"*(results['n_failed'] > 0)
+    print(f"\n{results['n_queries']:,} of {results['budget']:,} queries" + f", {results['money']:g} in money"*(results['money'] > 0) +
+          f", {sum(results['seconds'].values()):.0f} seconds{failed}.")
+    tell_classify(args.out)
+
+def tell_classify(out:str):
+    "Say how to go on with what was learned"
+    print(f'Open {out}/report.html to see the results. Name your own images, from a folder with examples of each class:')
+    print(f'bidf-mkd classify {shlex.quote(out)} --support FOLDER IMAGE')
+
+def add_learn(commands):
+    "The options of `bidf-mkd learn`"
+    p = commands.add_parser('learn', help='learn from a collection of APIs, without data', description='Learn from the APIs that a file lists (see sources in '
+        'the documentation), of any number of classes and image size, by queries alone. The most that it can cost is told before the first query.')
+    p.add_argument('file', help='the yaml file that lists the APIs')
+    p.add_argument('--out', metavar='DIR', required=True, help='folder for the model and the report; what was interrupted there is resumed')
+    p.add_argument('--budget', type=int, help='the most images that may be sent to all APIs together (default: 10,000 for each API)')
+    p.add_argument('--size', type=int, default=32, help='height and width in pixels of the images that the model takes, at least 16 (default: 32)')
+    p.add_argument('--channels', type=int, choices=(1, 3), help='channels of these images, 3: colour, 1: grey (default: 3 if an API takes colour)')
+    p.add_argument('--seed', type=int, default=0, help='seed of all random numbers (default: 0)')
+    p.add_argument('-p', nargs=2, action='append', default=[], metavar=('NAME', 'VALUE'), help='a setting of the method (a field of training.Config)')
+    p.add_argument('--dry-run', action='store_true', help='only tell what it can cost')
+    p.set_defaults(run=run_learn)
 
 # %% ../nbs/23_cli.ipynb #1e67e368
 def write_csv(path:str, rows:list[dict]):
@@ -322,7 +368,7 @@ def parser()->Parser:
     top = Parser('bidf-mkd', description='Learn to learn from black-box APIs, without data.')
     top.add_argument('--version', action='version', version=f'%(prog)s {bidf_mkd.__version__}')
     commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (add_demo, add_check, add_classify, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
+    for add in (add_demo, add_check, add_learn, add_classify, add_run, add_sweep, add_results, add_serve, add_lab): add(commands)
     for name in 'demo', 'serve': add_policies(commands.choices[name])
     for p in commands.choices.values(): p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return top
@@ -344,8 +390,7 @@ def run_demo(args):
     others = f' The ablations took {ablated:,} more queries.' if ablated else ''
     if results['n_failed']: others += f" {results['n_failed']:,} more image{'s were' if results['n_failed'] > 1 else ' was'} sent and not answered."
     print(f"{results['n_queries']:,} of {results['budget']:,} queries, {sum(results['seconds'].values()):.0f} seconds.{others}")
-    print(f'Open {args.out}/report.html to see the results. Name your own images, from a folder with examples of each class:')
-    print(f'bidf-mkd classify {shlex.quote(args.out)} --support FOLDER IMAGE')
+    tell_classify(args.out)
 
 def main(argv:Sequence[str]|None=None)->int: # exit code
     "The `bidf-mkd` command"

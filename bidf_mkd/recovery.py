@@ -206,7 +206,7 @@ def known_loss(
 @torch.no_grad()
 def show_images(api:Api, v:torch.Tensor, render:Callable, labels:torch.Tensor, student:Callable|None, lam:float)->tuple[torch.Tensor, ...]:
     "Ask about the images that `render` makes of `v`: these, the answers, and their loss"
-    x = render(v)
+    x = render(v.detach())
     p = api(x)
     return x, p, known_loss(x, p, labels, student, lam)
 

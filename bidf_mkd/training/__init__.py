@@ -25,9 +25,10 @@ def check_apis(apis:Sequence[Api], shape:tuple[int, int, int]): # `shape`: that 
     "Raise unless one meta model can learn from all the APIs"
     if not apis: raise ValueError('expected at least one API, got none')
     for i, a in enumerate(apis):
-        if a.way < 2: raise ValueError(f'API {i} has one class, {a.classes[0]!r}; expected at least two')
-        if a.shape[0] not in (1, 3) and a.shape[0] != shape[0]:
-            raise ValueError(f'API {i} takes images of {a.shape[0]} channels; expected 1, 3 or {shape[0]}, as the meta model')
+        name = getattr(a, 'name', f'API {i}')
+        if a.way < 2: raise ValueError(f'{name} has one class, {a.classes[0]!r}; expected at least two')
+        if {a.shape[0], shape[0]} - {1, 3} and a.shape[0] != shape[0]:
+            raise ValueError(f'{name} takes images of {a.shape[0]} channels, the meta model of {shape[0]}; expected 1 or 3, or the same')
 
 def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config, shape:tuple[int, int, int]):
     "Raise unless the meta model takes images of its shape, and has as many classes as the APIs if its own head is trained"
