@@ -758,8 +758,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'bidf_mkd.training.run.Run.keep': ('training/run.html#run.keep', 'bidf_mkd/training/run.py'),
                                        'bidf_mkd.training.run.Run.n_learned': ( 'training/run.html#run.n_learned',
                                                                                 'bidf_mkd/training/run.py'),
-                                       'bidf_mkd.training.run.Run.of_chosen': ( 'training/run.html#run.of_chosen',
-                                                                                'bidf_mkd/training/run.py'),
                                        'bidf_mkd.training.run.Run.open_meter': ( 'training/run.html#run.open_meter',
                                                                                  'bidf_mkd/training/run.py'),
                                        'bidf_mkd.training.run.Run.pool': ('training/run.html#run.pool', 'bidf_mkd/training/run.py'),

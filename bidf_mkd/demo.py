@@ -325,7 +325,7 @@ def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], a
     return results
 
 # %% ../nbs/22_demo.ipynb #9e61608c
-LEARN = Config(head='support', images=8, held_out=2, query=7, procedural=1000, flip=False, replay_steps=10, prototype_steps=300, final_steps=60)
+LEARN = Config(head='support', images=8, held_out=4, query=7, procedural=1000, flip=False, replay_steps=10, prototype_steps=300, final_steps=60)
 PER_API = 10_000 # the budget by default, for each API
 
 def learn_config(

@@ -217,8 +217,8 @@ def test_budgets_of_unequal_apis(kinds, budget, own, drawn, visits, copies):
     services = [Service(*k) for k in kinds]
     apis = [Api(f, [f'{i}.{c}' for c in range(way)], shape, own) for i, (f, (way, shape)) in enumerate(zip(services, kinds))]
     cfg = Config(head='support', visit_way=5, procedural=drawn, images=2, held_out=1, steps=2, stop_loss=0., q=3, directions='dct4', nz=4, ngf=2,
-                 distil_steps=1, distil_inner_steps=1, distil_batch=6, shot=1, query=1, replay_steps=1, final_steps=1, inner_steps=1, meta_batch=1, joint_steps=2,
-                 budget=budget, visits=visits, smoothing_copies=copies)
+                 distil_steps=1, distil_inner_steps=1, distil_batch=6, shot=1, query=1, replay_steps=1, final_steps=1, inner_steps=1, meta_batch=1,
+                 joint_steps=2, budget=budget, visits=visits, smoothing_copies=copies)
     memory, held_out = Memory(), Memory()
     records = list(meta_train(seeded(0, conv4, 2, 1, 16, 4), apis, cfg, memory=memory, held_out=held_out))
     sent = [f.received for f in services]

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
-from ..api import Api, ApiError, BudgetExceeded, InvalidAnswer
+from ..api import Api, ApiError, BudgetExceeded, InvalidAnswer, among_classes, with_classes
 from ..data import Task, as_float
 from ..distillation import STARTS, adapt, kd_loss, maml_loss, mkd_loss, prototype_loss
 from ..estimator import FAMILIES
@@ -116,7 +116,7 @@ def choose_starts(run:Run, kind:str, labels:torch.Tensor, student, api:Api)->Rec
     if p is None or len(p) < run.n_procedural: return None
     part = slice(2*(run.visit//len(run.apis)) + (kind == 'query'), run.n_learned, run.sets_per_api)
     if kind == 'held_out': part = slice(run.n_learned, len(p))
-    p = run.of_chosen(p)
+    if run.chosen: p = among_classes(p, run.chosen)
     if cfg.smoothing_copies == 1: return select_starts(run.pool[part], p[part], labels, student, cfg.lam)
     more = min(CANDIDATES, len(p[part])//cfg.images)
     likely = select_starts(run.pool[part], p[part], labels.repeat(more), student, cfg.lam).images
@@ -134,7 +134,8 @@ def set_share(run:Run, kind:str)->float:
 def recover_set(run:Run, kind:str, student=None)->Iterator[dict]:
     "Recover a set of the visit, for the classes that are chosen"
     cfg, done = run.cfg, None
-    api = run.of_chosen(run.open_meter(run.index, kind, set_share(run, kind)))
+    api = run.open_meter(run.index, kind, set_share(run, kind))
+    if run.chosen: api = with_classes(api, run.chosen)
     if cfg.smoothing_copies > 1: api = smoothed(api, cfg.smoothing_copies, cfg.smoothing_noise, seed=seed_for(cfg.seed, run.visit))
     labels = torch.arange(api.way, device=run.device).repeat_interleave(cfg.held_out if kind == 'held_out' else cfg.images)
     settings = dict(steps=cfg.steps, q=cfg.q, mu=cfg.mu, directions=FAMILIES[cfg.directions], lr=cfg.recovery_lr or None, nz=cfg.nz, ngf=cfg.ngf,

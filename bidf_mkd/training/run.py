@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Sequence
 import numpy as np, torch
 from torch import nn
-from ..api import Api, among_classes, resized, with_classes
+from ..api import Api, resized
 from ..data import as_float
 from ..models import check_same_settings, load_tensors, save_tensors
 from ..procedural import procedural
@@ -118,22 +118,16 @@ class Run:
         api = self.ledger.open_meter(i, share, self.journal_path(kind))
         return api if api.shape == self.shape else resized(api, self.shape)
 
-    # where the classes of an API are chosen
+    # the classes of a visit
 
     def choose_classes(self, share:float):
-        "Choose the classes to visit: as many as the share pays for in full, in turn, those first that some procedural image is surest to hold"
+        "Choose the classes to visit, in turn; those first that some procedural image is surest to hold. Without such, as many as the share pays for in full"
         i, cfg, self.chosen = self.index, self.cfg, None
-        way, most = self.apis[i].way, self.visit_ways[i]
-        n = max(2, int(min(most, share*2/visit_cost(replace(cfg, held_out=0), 1))))
-        if self.head == 'trained' or n >= way: return
-        p = self.answers.get(f'procedural_queries.{i:04}')
+        way, most, p = self.apis[i].way, self.visit_ways[i], self.answers.get(f'procedural_queries.{i:04}')
+        n = most if p is not None or self.head == 'trained' else max(2, int(min(most, share*2/visit_cost(replace(cfg, held_out=0), 1))))
+        if n == way: return
         order = torch.randperm(way, generator=generator_for(cfg.seed, i)) if p is None else p.amax(0).argsort(descending=True, stable=True).cpu()
         self.chosen = order[(self.visit//len(self.apis)*most + torch.arange(n)) % way].tolist()
-
-    def of_chosen(self, answers:Api|torch.Tensor):
-        "An API, or its answers (n,way), for the chosen classes"
-        if self.chosen is None: return answers
-        return (among_classes if isinstance(answers, torch.Tensor) else with_classes)(answers, self.chosen)
 
     def keep(self, kind:str, images:torch.Tensor, probs:torch.Tensor):
         "Keep a recovered set (n,c,h,w) and the answers to it (n,way): to learn from, or held out"
