@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OUTPUT_POLICIES', 'INPUT_POLICIES', 'ApiError', 'InvalidAnswer', 'BudgetExceeded', 'probabilities', 'label_only',
            'rounded', 'top_k', 'eight_bit', 'compose', 'Api', 'error_words', 'check_no_error', 'as_tensor',
-           'check_images', 'check_answers', 'from_scores', 'resized']
+           'check_images', 'check_answers', 'from_scores', 'resized', 'among_classes', 'with_classes']
 
 # %% ../nbs/03_api.ipynb #9a8ea437
 import math
@@ -234,5 +234,19 @@ def resized(
     if {c, shape[0]} - {1, 3} and c != shape[0]: raise ValueError(f'expected images of 1 or 3 channels, got {shape[0]} for an API that takes {c}')
     def f(x):
         if x.shape[1] != c: x = x.mean(1, keepdim=True).expand(-1, c, -1, -1)
-        return api(F.interpolate(x, (h, w), mode='bilinear', antialias=True).clamp(0, 1))
+        parts = x.split(max(1, 2**23//(c*h*w))) # 32 MiB of large images at a time
+        return torch.cat([api(F.interpolate(o, (h, w), mode='bilinear', antialias=True).clamp(0, 1)) for o in parts])
     return Api(f, api.classes, shape, api.remaining, tolerance=math.inf)
+
+# %% ../nbs/03_api.ipynb #90c34531
+def among_classes(
+    p:torch.Tensor,         # probabilities (n,way)
+    chosen:Sequence[int]    # the classes, by number
+)->torch.Tensor:            # (n,len(chosen))
+    "Probabilities, renormalised over some of the classes"
+    p = p[:,list(chosen)].clamp_min(1e-6)
+    return p/p.sum(1, keepdim=True)
+
+def with_classes(api:Api, chosen:Sequence[int])->Api:
+    "The same API for some of its classes. Its budget is what the API behind it has left"
+    return Api(lambda x: among_classes(api(x), chosen), [api.classes[i] for i in chosen], api.shape, api.remaining, tolerance=math.inf)

@@ -106,7 +106,7 @@ def describe_progress(folder:Path)->str:
     return ', '.join(f'{k} {v:,}' if isinstance(v, int) else f'{k} {v}' for k, v in read_json(folder/'progress.json').items())
 
 # %% ../nbs/19_batch.ipynb #077ad300
-CARDS = {'run.json': ('params', 'state'), 'sweep.json': ('notebook', 'code'), 'settings.json': ('dataset', 'api_steps')} # of runs, sweeps, demos: keys in them
+CARDS = {'run.json': ('params', 'state'), 'sweep.json': ('notebook', 'code'), 'settings.json': ('shape', 'joint_steps')} # of runs, sweeps, demos: keys in them
 NO_WORK = *CARDS, 'run.ipynb', 'progress.json', 'report.ipynb', 'report.html' # files that are written anew
 
 def begun_with(folder:Path, card:str)->dict: # empty if nothing was done there yet

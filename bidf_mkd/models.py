@@ -246,14 +246,17 @@ class UpsampledConv(nn.Conv2d):
 class Generator(nn.Sequential):
     "Latent vectors (n,nz) to images (n,channels,size,size) in [0,1]"
     def __init__(self,
-        size:int,       # height and width of the images, divisible by 4
+        size:int|tuple[int, int], # height and width of the images
         channels:int=3, # of the images
         nz:int=256,     # length of a latent vector
         ngf:int=64      # channels of the last hidden layer
     ):
-        if size % 4: raise ValueError(f'the generator doubles its size twice: expected a size divisible by 4, got {size}')
+        self.size = h, w = (size, size) if isinstance(size, int) else tuple(size)
+        top, left = -(-h//4), -(-w//4) # doubled twice; what is too much is cut off
         block = lambda i, o: [UpsampledConv(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.LeakyReLU(.2)]
         super().__init__(
-            nn.Linear(nz, 2*ngf*(size//4)**2), nn.Unflatten(1, (2*ngf, size//4, size//4)), nn.BatchNorm2d(2*ngf),
+            nn.Linear(nz, 2*ngf*top*left), nn.Unflatten(1, (2*ngf, top, left)), nn.BatchNorm2d(2*ngf),
             *block(2*ngf, 2*ngf), *block(2*ngf, ngf), nn.Conv2d(ngf, channels, 3, padding=1), nn.Sigmoid())
         self.to(memory_format=torch.channels_last)
+
+    def forward(self, z): return super().forward(z)[...,:self.size[0],:self.size[1]]

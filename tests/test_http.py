@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 import bidf_mkd.http_api
 from bidf_mkd.api import Api, ApiError, BudgetExceeded, InvalidAnswer
-from bidf_mkd.cli import zoo_apis
+from bidf_mkd.cli.apis import zoo_apis
 from bidf_mkd.http_api import Connection, HttpApi
 from bidf_mkd.http_api.connection import proxy_for, retry_after_seconds, run_within, status_error
 from bidf_mkd.http_api.protocol import classes_of, input_of, output_of, read_answer, signature_of, write_tensor

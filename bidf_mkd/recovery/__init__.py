@@ -51,7 +51,6 @@ def check_labels(labels:torch.Tensor, api:Api)->torch.Tensor: # int64
         raise ValueError(f'labels: expected integers of shape (n,), got {labels.dtype} {tuple(labels.shape)}')
     if not (0 <= labels.min() and labels.max() < api.way):
         raise ValueError(f'labels must be 0 to {api.way-1} for {api.way} classes, got {labels.min()} to {labels.max()}')
-    if api.shape[1] != api.shape[2]: raise ValueError(f'recovery makes square images; the API takes {api.shape[1]}x{api.shape[2]}')
     return labels.long()
 
 def update(
@@ -100,7 +99,7 @@ def select_starts(
 
 def ask_procedural(api:Api, n:int, seed:int, *kinds)->tuple[torch.Tensor, torch.Tensor]:
     "Procedural images for an API, and its answers to them"
-    x = as_float(procedural(n, *api.shape[:2], seed, *kinds))
+    x = as_float(procedural(n, api.shape[0], api.shape[1:], seed, *kinds))
     return x, api(x)
 
 def select_procedural(
@@ -265,7 +264,7 @@ def readable_recipe(
 )->dict:            # arguments of `recover`
     "The recipe whose images a person can read, for this API: found by its answers alone. An API of grey images is taken to be one of shapes"
     if api.shape[0] == 1: return RECIPES['readable']
-    x = as_float(procedural(n, *api.shape[:2], seed))
+    x = as_float(procedural(n, api.shape[0], api.shape[1:], seed))
     moved = (api(x) - api(x.roll(1, 1))).abs().sum(1).mean().item()/2
     return RECIPES['photographs' if moved > COLOUR_MATTERS else 'readable']
 

@@ -70,7 +70,7 @@ def generator(
 )->Callable:                # images to start from (n,c,h,w), seed, source of randomness -> Parametrisation
     "Train a generator and its latent vectors (the paper's); of the images to start from, only number and shape count"
     def parametrisation(images, seed, g):
-        net = seeded(seed, Generator, images.shape[2], images.shape[1], nz, ngf).to(g.device)
+        net = seeded(seed, Generator, images.shape[2:], images.shape[1], nz, ngf).to(g.device)
         z = torch.randn(len(images), nz, generator=g, device=g.device, requires_grad=True)
         return Parametrisation([*net.parameters(), z], lambda rows, g: ((crop_flip(net(z), g, flip=flip) if g else net(z))[rows], as_it_is), 1e-3)
     return parametrisation
@@ -89,8 +89,8 @@ def two_tone(
 )->Callable:                # as for `generator`
     "Train a generator of one channel: ink on paper, in colours drawn anew for each image and step"
     def parametrisation(images, seed, g):
-        n, c, h, _ = images.shape
-        net = seeded(seed, Generator, h, 1, nz, ngf).to(g.device)
+        n, c = images.shape[:2]
+        net = seeded(seed, Generator, images.shape[2:], 1, nz, ngf).to(g.device)
         z = torch.randn(n, nz, generator=g, device=g.device, requires_grad=True)
         own = two_colours(n, c, g)
         def sample(rows, g):

@@ -15,17 +15,16 @@ from .parametrisations import jitter, two_colours
 # %% ../../nbs/recovery/4_sketch.ipynb #f283c072
 def render_strokes(
     points:torch.Tensor,    # control points (n,strokes,3,2), x and y from 0 to 1
-    size:int,               # height and width of the image in pixels
+    size:tuple[int, int],   # height and width of the image in pixels
     width:float=.09         # of a stroke, as a share of the image
-)->torch.Tensor:            # how much ink there is in each pixel, (n,1,size,size) in [0,1]
+)->torch.Tensor:            # how much ink there is in each pixel, (n,1,height,width) in [0,1]
     "Quadratic Bézier curves"
     t = torch.linspace(0, 1, 25, device=points.device)[:,None]
     a, b, c = points[:,:,None].unbind(3)
     curve = ((1 - t)**2*a + 2*t*(1 - t)*b + t**2*c).flatten(1, 2)
-    at = (torch.arange(size, device=points.device) + .5)/size
-    pixels = torch.cartesian_prod(at, at).flip(1)
-    away = torch.cdist(pixels, curve).amin(2).view(-1, 1, size, size)
-    return (2*size*(width/2 - away)).sigmoid()
+    pixels = torch.cartesian_prod(*((torch.arange(n, device=points.device) + .5)/n for n in size)).flip(1)
+    away = torch.cdist(pixels, curve).amin(2).view(-1, 1, *size)
+    return (2*max(size)*(width/2 - away)).sigmoid()
 
 # %% ../../nbs/recovery/4_sketch.ipynb #82abc6ef
 def sketch(
@@ -37,12 +36,12 @@ def sketch(
 )->Callable:            # (api, labels, student, lam, seed) -> iterator of Recovery
     "A start: strokes in ink on paper, moved by CMA-ES. Costs generations*(children*views + 1) queries per image"
     def start(api, labels, student, lam, seed):
-        n, (c, size, _), before = len(labels), api.shape, api.n_queries
+        n, (c, *size), before = len(labels), api.shape, api.n_queries
         random, g = np.random.default_rng(seed), torch.Generator(labels.device).manual_seed(seed)
         usual = dict(popsize=children, verbose=-9, seed=float('nan'), randn=lambda *shape: random.standard_normal(shape))
         artists = [cma.CMAEvolutionStrategy(random.uniform(.2, .8, 6*strokes), sigma, usual) for _ in range(n)]
         ink, paper = two_colours(n, c, g)
-        def masks(candidates): # (m,6*strokes) -> (m,1,size,size)
+        def masks(candidates): # (m,6*strokes) -> (m,1,height,width)
             return render_strokes(torch.tensor(np.stack(candidates), dtype=torch.float32, device=labels.device).view(-1, strokes, 3, 2), size)
         def seen_losses(drawn, wanted): # the mean loss of random views, (m,)
             light, dark = two_colours(views*len(drawn), c, g)

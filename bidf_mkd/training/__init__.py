@@ -12,47 +12,55 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from ..api import Api
-from ..distillation import adapt
+from ..distillation import STARTS, adapt
 from ..estimator import FAMILIES
 from ..models import Classifier, Generator, seeded
 from ..replay import Memory
-from .config import Config, PRESETS, RECOMMENDED, recommended_settings, run_cost, visit_cost
+from .config import Config, PRESETS, RECOMMENDED, head_for, recommended_settings, run_cost, run_costs, visit_cost
 from .phases import LEARNING, PHASES, run_phases
 from .run import Run, generator_for, seed_for
 
 # %% ../../nbs/16_training.ipynb #ec8f319b
-def check_apis(apis:Sequence[Api]):
+def check_apis(apis:Sequence[Api], shape:tuple[int, int, int]): # `shape`: that of the meta model's images
     "Raise unless one meta model can learn from all the APIs"
     if not apis: raise ValueError('expected at least one API, got none')
     for i, a in enumerate(apis):
-        if (a.way, a.shape) != (apis[0].way, apis[0].shape):
-            raise ValueError(f'one meta model needs APIs of one kind: API {i} has {a.way} classes and images of {a.shape}, '
-                             f'API 0 has {apis[0].way} and {apis[0].shape} (`api.resized` changes the size)')
+        name = getattr(a, 'name', f'API {i}')
+        if a.way < 2: raise ValueError(f'{name} has one class, {a.classes[0]!r}; expected at least two')
+        if {a.shape[0], shape[0]} - {1, 3} and a.shape[0] != shape[0]:
+            raise ValueError(f'{name} takes images of {a.shape[0]} channels, the meta model of {shape[0]}; expected 1 or 3, or the same')
 
-def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config):
-    "Raise unless the meta model takes the images of the APIs and has as many classes"
-    x = torch.zeros(2, *apis[0].shape, device=next(model.parameters()).device)
+def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config, shape:tuple[int, int, int]):
+    "Raise unless the meta model takes images of its shape, and has as many classes as the APIs if its own head is trained"
+    head = head_for(cfg, [a.way for a in apis])
+    what = 'a head built from support sets' if head == 'support' else 'joint distillation' if cfg.joint_steps else ''
+    if what and not isinstance(model, Classifier):
+        more = '; set joint_steps=0' if head == 'trained' else ''
+        raise ValueError(f'{what} needs a model with backbone and head (`models.Classifier`), got {type(model).__name__}{more}')
+    device, way = next(model.parameters()).device, 2 if head == 'support' else apis[0].way
+    x = torch.zeros(2, *shape, device=device)
     try:
-        adapted = adapt(model, lambda p: functional_call(model, p, (x,)).sum(), steps=1, first_order=True)
-        logits = functional_call(model, adapted, (x,))
-    except RuntimeError as e: raise ValueError(f'the meta model cannot be adapted to images of {apis[0].shape}: {e}') from e
-    if logits.shape != (2, apis[0].way): raise ValueError(f'the meta model should give {apis[0].way} logits per image, it gives {tuple(logits.shape[1:])}')
-    if cfg.joint_steps and not isinstance(model, Classifier):
-        raise ValueError(f'joint distillation needs a model with backbone and head (`models.Classifier`), got {type(model).__name__}; set joint_steps=0')
+        net, start = STARTS[head](model, x, torch.arange(2, device=device))
+        adapted = adapt(net, lambda p: functional_call(net, p, (x,)).sum(), steps=1, params=start, first_order=True)
+        logits = functional_call(net, adapted, (x,))
+    except RuntimeError as e: raise ValueError(f'the meta model cannot be adapted to images of {shape}: {e}') from e
+    if logits.shape != (2, way): raise ValueError(f'the meta model should give {way} logits per image, it gives {tuple(logits.shape[1:])}')
     FAMILIES[cfg.directions](x, 1, torch.Generator(x.device))
     if not cfg.procedural: seeded(0, Generator, x.shape[3], x.shape[1], cfg.nz, cfg.ngf)
 
 def meta_train(
     model:nn.Module,                # the meta model, trained in place, on the device to work on
-    apis:Sequence[Api],             # with the same image shape and number of classes
+    apis:Sequence[Api],             # of any number of classes and image size; they are asked about images of the meta model's shape (`api.resized`)
     cfg:Config=Config(),
     checkpoint:str|Path|None=None,  # a file to save the run to, and to resume it from
-    memory:Memory|None=None         # receives the recovered images
+    memory:Memory|None=None,        # receives the recovered images
+    held_out:Memory|None=None       # receives the images from which nothing is learned, if `cfg.held_out`
 )->Iterator[dict]:                  # records with visit, kind, step, n_queries, memory, loss, and more that depends on the kind
     """The whole method. `kind` is the name of a phase (see `PHASES`; support and query also have acc and `recovery`), or budget (with a message: a share of
     the budget ran out, and what was recovered until then is kept), or left_out (with a message: an API answers at random, and is not asked any more)"""
-    check_apis(apis)
-    check_model(model, apis, cfg)
+    shape = tuple(getattr(model, 'shape', None) or (apis[0].shape if apis else ()))
+    check_apis(apis, shape)
+    check_model(model, apis, cfg, shape)
     path = Path(checkpoint) if checkpoint else None
     if path: path.parent.mkdir(parents=True, exist_ok=True)
-    return run_phases(Run(model.train(), apis, cfg, Memory(cfg.per_class) if memory is None else memory, path))
+    return run_phases(Run(model.train(), apis, cfg, Memory(cfg.per_class) if memory is None else memory, path, held_out))
