@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 from . import viz
-from .data import IMAGES, Task, as_float, crop_square, decode, in_8_bits
+from .data import IMAGES, Task, as_float, colour, crop_square, decode, folder_files, in_8_bits, kinds_of
 from .evaluation import fit_classifier, predict_logits
 from .models import BatchNorm, Classifier, architecture, calibrate, load_tensors, save_tensors
 from .procedural import procedural
@@ -56,15 +56,17 @@ def fit_shape(
 
 def as_images(
     images, # an array (see `array_images`), or a list of arrays, Pillow images or paths
-    shape:tuple[int, ...]   # (c,h,h) of the result
+    shape:tuple[int, ...],  # (c,h,h) of the result
+    ground:str='white'      # the colour behind transparent pixels
 )->torch.Tensor:            # float (n,c,h,h) in [0,1]
     "Images as people have them, in one shape"
+    behind = colour(ground)
     if isinstance(images, (str, Path, Image.Image)): raise TypeError('images: expected several, got one; put it into a list')
     if isinstance(images, (np.ndarray, torch.Tensor)) and images.dtype != object: return fit_shape(array_images(images), shape)
     def one(o):
         if isinstance(o, (np.ndarray, torch.Tensor)): return fit_shape(array_images(o[None]), shape)[0]
-        if isinstance(o, Image.Image): x = np.array(crop_square(in_8_bits(o, shape[0]), shape[1])).reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
-        else: x = decode(Path(o).read_bytes(), str(o), shape[1], shape[0])
+        if isinstance(o, Image.Image): x = np.array(crop_square(in_8_bits(o, shape[0], behind), shape[1])).reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
+        else: x = decode(Path(o).read_bytes(), str(o), shape[1], shape[0], behind)
         return as_float(torch.from_numpy(x))
     made = [one(o) for o in images]
     return torch.stack(made) if made else torch.zeros(0, *shape)
@@ -72,11 +74,13 @@ def as_images(
 # %% ../nbs/17_fewshot.ipynb #7c5bd190
 def image_files(folder:Path)->list[Path]:
     "The image files in a folder, and in the folders in it; hidden ones are left out, and others are told of"
-    files = [p for p in sorted(folder.rglob('*')) if p.is_file() and not any(o[0] == '.' for o in p.relative_to(folder).parts)]
-    found = [p for p in files if p.suffix.lower() in IMAGES]
-    if other := [p for p in files if p.suffix.lower() not in IMAGES]:
-        warnings.warn(f'{folder}: {len(other)} file(s) left out, which are no images of a known kind, for example {other[0].name}', stacklevel=2)
-    return found
+    names, _ = folder_files(folder)
+    for name, reason in names.items():
+        if reason: raise ValueError(f'{folder/name} cannot be read: {reason}')
+    files = [folder/n for n in names if n[-1] != '/' and not any(o[0] == '.' for o in Path(n).parts)]
+    if other := [p.name for p in files if p.suffix.lower() not in IMAGES]:
+        warnings.warn(f'{folder}: left out, as no images of a known kind: {kinds_of(dict.fromkeys(other, False))}', stacklevel=2)
+    return [p for p in files if p.suffix.lower() in IMAGES]
 
 def support_files(
     folder:str|Path # with a sub-folder for each class
@@ -114,9 +118,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self,
         model:Classifier,       # the meta model
         head:str='prototype',   # a name in `HEADS`; with 'transductive' the images that are asked about help each other
-        lr:float=.01, steps:int=10 # of 'finetune'
+        lr:float=.01, steps:int=10, # of 'finetune'
+        ground:str='white'      # the colour behind transparent pixels, a name or #rrggbb
     ):
-        self.model, self.head, self.lr, self.steps = model, head, lr, steps
+        self.model, self.head, self.lr, self.steps, self.ground = model, head, lr, steps, ground
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -133,7 +138,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if len(images) != len(labels): raise ValueError(f'expected a label for each image, got {len(images)} images and {len(labels)} labels')
         classes, y = np.unique(np.asarray(labels), return_inverse=True)
         if len(classes) < 2: raise ValueError(f'expected images of at least two classes, got {len(classes)}')
-        self.support_, self.labels_ = as_images(images, self.model.shape), torch.from_numpy(y)
+        self.support_, self.labels_ = as_images(images, self.model.shape, self.ground), torch.from_numpy(y)
         self.fitted_ = fit_classifier(self.model, self.support_, self.labels_, self.head, self.lr, self.steps)
         self.classes_ = classes
         return self
@@ -146,7 +151,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, images)->np.ndarray: # (n,way), in the order of `classes_`
         "The probability of each class"
         check_is_fitted(self)
-        x = as_images(images, self.model.shape)
+        x = as_images(images, self.model.shape, self.ground)
         if not len(x): raise ValueError('images: expected at least one, got none')
         together = self.head == 'transductive'
         logits = [predict_logits(self.fitted_, self.support_, self.labels_, o, self.head, together) for o in (x.split(len(x) if together else 256))]
@@ -159,7 +164,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     def save(self, path:str|Path):
         "Write the meta model, and the support set if there is one, to a safetensors file"
-        card = dict(arch=self.model.arch, shape=list(self.model.shape), head=self.head, lr=self.lr, steps=self.steps)
+        card = dict(arch=self.model.arch, shape=list(self.model.shape), head=self.head, lr=self.lr, steps=self.steps, ground=self.ground)
         tensors = dict(self.model.state_dict())
         if hasattr(self, 'classes_'):
             tensors |= {'support.images': self.support_, 'support.labels': self.labels_}
@@ -173,7 +178,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of a demo, or a file that a few-shot classifier was saved in')
         tensors, card = load_tensors(file, 'model')
         support = [tensors.pop(f'support.{k}', None) for k in ('images', 'labels')]
-        made = cls(model_of(tensors, card, file), **{k: card[k] for k in ('head', 'lr', 'steps') if k in card})
+        made = cls(model_of(tensors, card, file), **{k: card[k] for k in ('head', 'lr', 'steps', 'ground') if k in card})
         return made if support[0] is None else made.fit(support[0], np.array(card['classes'])[support[1]])
 
 def model_file(path:str|Path)->Path:
@@ -241,7 +246,7 @@ def name_files(
 def classify_page(classifier:FewShotClassifier, rows:list[dict])->str: # `rows` as `name_files` makes them
     "A page that shows the examples, the images in the rows of their names, and those whose answer is open"
     names, shape = [str(c) for c in classifier.classes_], classifier.model.shape
-    x, y = as_images([r['file'] for r in rows], shape), torch.tensor([names.index(r['class']) for r in rows])
+    x, y = as_images([r['file'] for r in rows], shape, classifier.ground), torch.tensor([names.index(r['class']) for r in rows])
     task = Task(classifier.support_, classifier.labels_, x, y)
     unsure = [i for i, r in enumerate(rows) if r['or']]
     open_ones = viz.image_sheet(x[unsure], [f"{rows[i]['file']}: {rows[i]['class']} {rows[i]['probability']:.2f}, or {rows[i]['or']}" for i in unsure],

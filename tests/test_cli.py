@@ -100,7 +100,7 @@ def test_a_start_that_failed_leaves_nothing(tmp_path):
     "Whatever was wrong is told before the folder is claimed; with the mistake corrected, the same folder is used"
     data, few, out = write_images(tmp_path/'data'), write_images(tmp_path/'few', 'a'), tmp_path/'out'
     small = *SMALL, '--out', out
-    for path, size, change, word in ((data, 15, [], 'at least 16, got 15'), (data, 18, ['--ablations'], 'divisible by 4, got 18'),
+    for path, size, change, word in ((data, 15, [], 'at least 16, got 15'),
                                      (data, 18, ['-p', 'directions', 'blocks4'], '4 blocks do not divide'),
                                      (few, 16, [], 'class a of few')):
         code, _, err = command_here(*small, '--dataset', path, '--size', size, *change)

@@ -11,7 +11,7 @@ from fastcore.docments import docments
 from project import EXPORTING, LIB, NOTEBOOKS, ROOT, code_cells, python, read, relative
 
 sys.path.insert(0, str(ROOT/'docs'/'generate'))
-import hooks, notebooks, reference, results
+import figures, hooks, notebooks, reference, results
 
 def plain(text): return ' '.join(text.replace('`', '').split())
 
@@ -227,3 +227,6 @@ def test_results_are_of_today():
     assert results.filled(text) == text, 'run python docs/generate/results.py'
     shown = re.findall(r"read\('(\w+)'\)", (ROOT/'docs/generate/results.py').read_text(encoding='utf-8'))
     assert {p.stem for p in results.RESULTS.glob('*.json')} == set(shown)
+
+def test_the_curves_are_of_today():
+    assert f'numbers {figures.digest(figures.readable())}' in (ROOT/'docs/readable.svg').read_text(encoding='utf-8'), 'run python docs/generate/figures.py'

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
 from bidf_mkd.data import draw
-from bidf_mkd.fewshot import HEADS, FewShotClassifier
+from bidf_mkd.fewshot import HEADS, FewShotClassifier, as_images, support_files
 from bidf_mkd.models import calibrate, conv4, load_tensors, resnet10, save_tensors, seeded
 from project import command_here
 
@@ -167,3 +167,27 @@ def test_what_scikit_learn_expects(head):
 
 def test_not_fitted():
     with pytest.raises(Exception, match='not fitted yet'): FewShotClassifier(seeded(0, conv4, 5)).predict(images()[0])
+
+def test_folders_as_people_have_them(folders):
+    "Links are followed, a link that leads back ends nothing, and what is skipped is told by its kind"
+    linked, first = folders/'linked', folders/'examples'/CLASSES[0]
+    linked.mkdir()
+    for c in CLASSES: (linked/c).symlink_to(folders/'examples'/c)
+    (first/'again').symlink_to(first)
+    (first/'notes.txt').write_text('x')
+    (first/'photo.heic').write_bytes(b'x')
+    with pytest.warns(UserWarning, match=r'left out, as no images of a known kind: 1 \.heic, 1 \.txt|1 \.txt, 1 \.heic'): found = support_files(linked)
+    assert {c: len(v) for c, v in found.items()} == dict.fromkeys(CLASSES, 5)
+
+@pytest.mark.parametrize('ground, value', [('white', 1.), ('black', 0.), ('#ff0000', (1., 0., 0.))])
+def test_the_ground_behind_transparent_pixels(tmp_path, ground, value):
+    Image.new('RGBA', (32, 32), (9, 9, 9, 0)).save(tmp_path/'clear.png')
+    x = as_images([tmp_path/'clear.png', Image.open(tmp_path/'clear.png')], (3, 32, 32), ground)
+    assert torch.equal(x, torch.tensor(value).expand(3)[None,:,None,None].expand(2, 3, 32, 32))
+
+def test_the_ground_is_kept_with_the_classifier(tmp_path):
+    clear = [Image.new('RGBA', (32, 32), (0, 0, 0, 0)), Image.new('RGBA', (32, 32), (255, 255, 255, 255))]
+    kept = FewShotClassifier(seeded(0, conv4, 5), ground='black').fit(clear, ['a', 'b'])
+    kept.save(tmp_path/'kept.safetensors')
+    assert kept.support_[0].max() == 0 and FewShotClassifier.load(tmp_path/'kept.safetensors').ground == 'black'
+    with pytest.raises(ValueError, match='expected a colour'): FewShotClassifier(seeded(0, conv4, 5), ground='clear').fit(clear, ['a', 'b'])

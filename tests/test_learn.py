@@ -16,6 +16,7 @@ from bidf_mkd.recovery import RECIPES, recover, recovery_cost, select_procedural
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, run_costs
 from project import command, command_here, finish, python
+from third_party import write_apis
 
 CLIENTS = """
 import numpy as np, os, torch
@@ -127,6 +128,17 @@ def test_one_command_learns_and_the_model_names_new_classes(learned, tmp_path):
     assert 'Recovered images' in page and 'Agreement' in page and 'src="http' not in page
     assert FewShotClassifier.load(out).model.shape == (3, 16, 16)
     assert classify_digits(out, tmp_path) > 1/3
+
+def test_real_classifiers_of_others_are_learned_from(tmp_path):
+    "Classifiers that ship in packages: two ways and ten, 16x16 to 48x192, grey and colour, ONNX and PyTorch; from a file to the names of new images"
+    path = write_apis(tmp_path, ('text_direction', 'mnist', 'usps', 'svhn'), budget=1500, price=.001)
+    code, said, err = finish(command('learn', path, '--out', tmp_path/'out', '--budget', 4000, *QUICK))
+    assert code == 0, err
+    r = results(tmp_path/'out')
+    assert set(r['queries_by_api']) == {'text_direction', 'mnist', 'usps', 'svhn'} and r['n_failed'] == 0
+    assert 0 < min(r['queries_by_api'].values()) and max(r['queries_by_api'].values()) <= 1500 and sum(r['queries_by_api'].values()) == r['n_queries'] <= 4000
+    assert r['money'] == pytest.approx(.001*r['n_queries']) and 'Agreement with each API' in said
+    assert classify_digits(tmp_path/'out', tmp_path) > 1/3
 
 @pytest.mark.parametrize('kind, n', [('procedural_queries', 1), ('query', 3), ('held_out', 2), ('final_replay', 3)])
 def test_killed(learned, tmp_path, kind, n):

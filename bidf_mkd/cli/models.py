@@ -69,6 +69,7 @@ def run_classify(args):
     "`bidf-mkd classify`"
     classifier = FewShotClassifier.load(args.model)
     if args.head: classifier.head = args.head
+    if args.ground: classifier.ground = args.ground
     files = query_files(args.images, args.support)
     if args.support: classifier.fit_folder(args.support)
     elif not hasattr(classifier, 'classes_'): raise ValueError(f'{args.model} holds no examples: name a folder of them with --support')
@@ -89,6 +90,7 @@ def add_classify(commands):
     p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class (default: those saved with the model)')
     p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; finetune: trained on the examples; transductive: the images to be '
                    'named help each other (default: prototype)')
+    p.add_argument('--ground', help='colour behind transparent pixels, a name or #rrggbb (default: white)')
     form = p.add_mutually_exclusive_group()
     form.add_argument('--csv', metavar='FILE', help='also write file, class, probability and the probability of each class to this file')
     form.add_argument('--json', action='store_true', help='print json in place of lines')

@@ -119,10 +119,11 @@ def choose_starts(run:Run, kind:str, labels:torch.Tensor, student, api:Api)->Rec
     if p is None or len(p) < run.n_procedural or cfg.recipe == 'readable': return None
     part = slice(2*(run.visit//len(run.apis)) + (kind == 'query'), run.n_learned, run.sets_per_api)
     if kind == 'held_out': part = slice(run.n_learned, len(p))
+    if len(p[part]) < labels.bincount().max(): return None
     if run.chosen: p = among_classes(p, run.chosen)
     if cfg.recipe == 'photographs': return evolve((run.pool[part], p[part]), generations=cfg.steps, **CROSSED)
     if cfg.smoothing_copies == 1: return select_starts(run.pool[part], p[part], labels, student, cfg.lam)
-    more = min(CANDIDATES, len(p[part])//cfg.images)
+    more = min(CANDIDATES, len(p[part])//int(labels.bincount().max()))
     likely = select_starts(run.pool[part], p[part], labels.repeat(more), student, cfg.lam).images
     return select_starts(likely, api(likely), labels, student, cfg.lam)
 
@@ -149,8 +150,9 @@ def recover_set(run:Run, kind:str, student=None)->Iterator[dict]:
     if run.chosen: api = with_classes(api, run.chosen)
     if cfg.smoothing_copies > 1: api = smoothed(api, cfg.smoothing_copies, cfg.smoothing_noise, seed=seed_for(cfg.seed, run.visit))
     labels = torch.arange(api.way, device=run.device).repeat_interleave(cfg.held_out if kind == 'held_out' else cfg.images)
-    start, seed = choose_starts(run, kind, labels, student, api), seed_for(cfg.seed, run.visit, STREAMS[kind])
+    seed = seed_for(cfg.seed, run.visit, STREAMS[kind])
     try:
+        start = choose_starts(run, kind, labels, student, api)
         for done in recover(api, labels, student, cfg.lam, start=start, seed=seed, **recovery_settings(cfg, start, student)):
             right = (done.probs.argmax(1) == labels).float().mean().item()
             yield run.record(kind, done.step, loss=done.loss.mean().item(), acc=right, recovery=done)
