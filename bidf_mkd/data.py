@@ -176,6 +176,7 @@ def in_8_bits(
         v, clear = np.asarray(image).astype(np.float64), image.info.get('transparency')
         if unsigned: v %= 2**32
         if not (np.isfinite(v).all() and v.min() >= 0): raise ValueError('expected pixels that are finite and not negative')
+        if image.mode == 'F' and 1 < v.max() < 1.1: v = v.clip(max=1)   # resampling overshoots
         most = next((m for m in ((1,) if image.mode == 'F' else ()) + BRIGHTEST if v.max() <= m), v.max())
         image = Image.fromarray((v*(255/most)).round().astype(np.uint8))
         if clear is not None: image.putalpha(Image.fromarray(v != clear).convert('L'))
@@ -229,7 +230,7 @@ def zip_files(path:Path)->tuple[dict[str, str], Callable[[str], bytes]]:
     "The paths in a zip file, as for `folder_files`, and a function that reads a file"
     try: z = zipfile.ZipFile(path)
     except zipfile.BadZipFile as e: raise ValueError(f'{path} is not a readable zip file: {e}') from e
-    names = {n.replace('\\', '/'): n for n in sorted(z.namelist())}     # some archivers of Windows write backslashes
+    names = {n.replace('\\', '/').removeprefix('./'): n for n in sorted(z.namelist())}     # some archivers of Windows write backslashes
     return dict.fromkeys(names, ''), lambda name: z.read(names[name])
 
 def data_files(root:Path)->tuple[dict[str, str], Callable[[str], bytes]]:

@@ -12,6 +12,7 @@ __all__ = ['PLANS', 'SHOTS', 'LEARN', 'PER_API', 'Plan', 'changed', 'plan_for', 
 # %% ../nbs/22_demo.ipynb #c95b2c47
 import json, math, platform, re, sys, time
 from contextlib import contextmanager
+from difflib import get_close_matches
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -56,7 +57,8 @@ def changed(
     kinds = {f.name: f.type for f in fields(Config)}
     def typed(name, value):
         if name in own: raise ValueError(f'-p {name}: use --{name}')
-        if name not in kinds: raise ValueError(f'no setting {name!r}; expected one of {", ".join(kinds)}')
+        near = ''.join(f'did you mean {o!r}? ' for o in get_close_matches(name, kinds, 1))
+        if name not in kinds: raise ValueError(f'no setting {name!r}; {near}See training.Config')
         if kinds[name] is bool and value not in ('True', 'False'): raise ValueError(f'{name}: expected True or False, got {value!r}')
         try: return value == 'True' if kinds[name] is bool else kinds[name](value)
         except ValueError as e: raise ValueError(f'{name}: expected {kinds[name].__name__}, got {value!r}') from e

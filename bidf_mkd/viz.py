@@ -138,6 +138,8 @@ def _fitted(sheet):
         if len(source) < LARGEST: break
     return go.Image(source=source, x0=(shrink - 1)/2, y0=(shrink - 1)/2, dx=shrink, dy=shrink, hoverinfo='skip')
 
+def _most_rows(images): return max(1, TALLEST//(images.shape[-2] + 1))  # of a sheet
+
 def _pictures(
     images,  # (n,c,h,w)
     at,  # n pairs (row, column)
@@ -148,7 +150,7 @@ def _pictures(
     n_queries=None,
 ):  # Figure whose coordinates are the pixels of the sheet
     "`images` at the places `at`, captions under the mouse, names on the left"
-    n, most = 1 + max((r for r, _ in at), default=0), max(1, TALLEST//(images.shape[-2] + 1))
+    n, most = 1 + max((r for r, _ in at), default=0), _most_rows(images)
     if n > most:
         fit, title = [i for i, (r, _) in enumerate(at) if r < most], _title(title, more=f'the first {most} of {n:,} rows')
         images, at, captions, rows = images[fit], [at[i] for i in fit], [captions[i] for i in fit], rows and rows[:most]
@@ -203,15 +205,13 @@ def task_sheet(
     scale=2,  # pixels of the layout per pixel of an image
 ):  # Figure
     "One row per class: support images, a gap, query images"
-    way = task.ys.shape[1] if task.ys.ndim == 2 else int(task.ys.max()) + 1
-    names = [str(o) for o in classes or range(way)]
+    names = [str(o) for o in classes or range(task.ys.shape[1] if task.ys.ndim == 2 else int(task.ys.max()) + 1)]
     s, q = _by_class(task.ys, 'support', names, len(task.ys)), _by_class(task.yq, 'query', names, query)
-    shot = 1 + max(o[2] for o in s)
-    at = [(k, j) for _, k, j, _ in s] + [(k, shot + .5 + j) for _, k, j, _ in q]
-    images = torch.cat([task.xs[[o[0] for o in s]], task.xq[[o[0] for o in q]]])
+    at = [(k, j) for _, k, j, _ in s] + [(k, max(o[2] for o in s) + 1.5 + j) for _, k, j, _ in q]
+    images, n = torch.cat([task.xs[[o[0] for o in s]], task.xq[[o[0] for o in q]]]), sum(k < _most_rows(task.xs) for k, _ in at[:len(s)])
     fig = _pictures(images, at, [o[3] for o in s + q], names, scale, title)
-    middles = [(min(x) + max(x))/2 for x in (fig.data[1].x[:len(s)], fig.data[1].x[len(s):])]
-    fig.update_xaxes(visible=True, side='top', showgrid=False, ticks='', tickvals=middles, ticktext=['support', 'query'])
+    middles = {name: (min(x) + max(x))/2 for name, x in (('support', fig.data[1].x[:n]), ('query', fig.data[1].x[n:])) if len(x)}
+    fig.update_xaxes(visible=True, side='top', showgrid=False, ticks='', tickvals=list(middles.values()), ticktext=list(middles))
     return fig.update_layout(margin_t=fig.layout.margin.t + 20, height=fig.layout.height + 20)
 
 # %% ../nbs/02_viz.ipynb #ae158d30

@@ -42,7 +42,7 @@ def test_logits_are_taken(form):
     assert torch.allclose(api(IMAGES), torch.tensor(P).softmax(1).float(), atol=2e-3)
 
 @pytest.mark.parametrize('answer, words', [
-    ('yes', 'got str'), ([[.5, .5], [1.]], 'got list'), (P*1j, 'complex'), (object(), 'got object'),
+    ([[.5, .5], [1.]], 'got list'), (P*1j, 'complex'), (object(), 'got object'),
     (pd.DataFrame(P, columns=['cat', 'dog', 'fox']), 'cat, dog, fox'),
     (dict(cat=[1.]*4, dog=[0.]*4), 'cat, dog'), (dict(cat=P[:,0], error=P[:,1]), 'cat, error'),
     (P[:3], 'shape (4, 3), got (3, 3)'), (None, 'got ()'), (P.T, 'got (3, 4)')])
@@ -73,7 +73,9 @@ def test_nothing_of_an_answer_is_lost(pairs):
 
 ERRORS = {'a text': (dict(error='out of memory'), 'out of memory'), 'a message': (dict(error=dict(message='no such model', code=404)), 'no such model'),
           'a list': (dict(error=['too many', 'images']), 'too many'), 'two lines': (dict(error='line\nbreak'), 'line break'),
-          'a number': (dict(error=17), '17'), 'deep': (dict(error=dict(detail=dict(message='quota'))), 'quota')}
+          'a number': (dict(error=17), '17'), 'deep': (dict(error=dict(detail=dict(message='quota'))), 'quota'),
+          'a message alone': (dict(message='rate limited'), 'rate limited'), 'a list of errors': (dict(errors=[dict(message='no such key')]), 'no such key'),
+          'a detail': (dict(detail=[dict(msg='too many images')]), 'too many images'), 'words': ('Too Many Requests', 'Too Many Requests')}
 
 CLIENTS = {'of all': lambda said: from_scores(lambda pictures: said, CLASSES),
            'of each': lambda said: from_scores(lambda pictures: [said]*len(pictures), CLASSES),
@@ -93,6 +95,13 @@ def test_a_model_that_is_loading_costs_nothing(client):
     api = Api(CLIENTS[client](dict(error='the model is loading', estimated_time=20.)), CLASSES, SHAPE, budget=4)
     with pytest.raises(ApiError, match='the model is loading'): api(IMAGES)
     assert api.remaining == 4*(client != 'of each')
+
+def test_a_class_may_be_called_error():
+    said = dict(error=[.75]*4, message=[.25]*4)
+    assert Api(lambda x: said, ['error', 'message'], SHAPE)(IMAGES)[0].tolist() == [.75, .25]
+
+def test_no_answer_at_all():
+    with pytest.raises(InvalidAnswer, match='expected a list of answers, got None'): Api(from_scores(lambda x: None, CLASSES), CLASSES, SHAPE)(IMAGES)
 
 def test_words_of_anything():
     deep = 'end'

@@ -96,6 +96,7 @@ PICTURES = {    # what it is: the file, or an image in memory, and what it shows
     'premultiplied': (black_dot('RGBa'), DOT),
     'premultiplied grey': (black_dot('LA').convert('La'), DOT),
     'palette and alpha': (palette_and_alpha(), DOT)}
+PICTURES |= {f'floats up to {most}': (tiff(np.where(FOUR == 4, most, FOUR/4), '<f4'), SEEN) for most in (1.0000002, 1.02)}   # resampling overshoots
 PICTURES |= {f'orientation {tag}': (saved(turned(tag), exif=turned(tag).getexif()), SEEN) for tag in range(2, 9)}
 PICTURES |= {f'orientation 6 of {kind}': (tiff(np.rot90(quarters(65535)), kind, orientation=6), SEEN) for kind in ('<u2', '<u4', '<f4')}
 PICTURES |= {f'mode {mode}': (Image.frombytes(mode, (2, 2), quarters(65535).astype(kind).tobytes()), SEEN)

@@ -1,5 +1,5 @@
 "A classifier of the user's own classes, from the command line and as scikit-learn uses it."
-import csv, json, sys
+import csv, json, os, sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
 from bidf_mkd.data import draw
-from bidf_mkd.fewshot import HEADS, FewShotClassifier, as_images, support_files
+from bidf_mkd.fewshot import HEADS, FewShotClassifier, as_images, classify_page, name_files, query_files, support_files
 from bidf_mkd.models import calibrate, conv4, load_tensors, resnet10, save_tensors, seeded
 from project import command_here
 
@@ -178,6 +178,21 @@ def test_folders_as_people_have_them(folders):
     (first/'photo.heic').write_bytes(b'x')
     with pytest.warns(UserWarning, match=r'left out, as no images of a known kind: 1 \.heic, 1 \.txt|1 \.txt, 1 \.heic'): found = support_files(linked)
     assert {c: len(v) for c, v in found.items()} == dict.fromkeys(CLASSES, 5)
+
+def test_names_and_links_that_are_wrong(folders):
+    (folders/'examples'/'gone').symlink_to(folders/'nowhere')
+    with pytest.raises(ValueError, match='a link to a folder that is not there'): support_files(folders/'examples')
+    (folders/'examples'/'gone').unlink()
+    os.rename(folders/'new'/'■-5.png', os.fsencode(folders/'new') + b'/caf\xe9.png')
+    for paths in [folders/'new'], [Path(os.fsdecode(os.fsencode(folders/'new') + b'/caf\xe9.png'))]:
+        with pytest.raises(ValueError, match='expected a name in UTF-8'): query_files(paths)
+
+def test_many_classes_in_a_page(tmp_path):
+    model, rng = FewShotClassifier(seeded(0, conv4, 5)), np.random.default_rng(0)
+    x, names = rng.random((303, 3, 32, 32), np.float32), [f'c{i:03}' for i in range(303)]
+    model.fit(x, names)
+    Image.new('RGB', (32, 32)).save(tmp_path/'x.png')
+    assert 'the first 151 of 303 rows' in classify_page(model, name_files(model, [tmp_path/'x.png']))
 
 @pytest.mark.parametrize('ground, value', [('white', 1.), ('black', 0.), ('#ff0000', (1., 0., 0.))])
 def test_the_ground_behind_transparent_pixels(tmp_path, ground, value):

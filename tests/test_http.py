@@ -107,10 +107,16 @@ def test_a_wait_is_counted_down_on_a_terminal(slept, monkeypatch, capsys):
 @pytest.mark.parametrize('header, body, wait', [
     ('2', b'', 2), ('0', b'', 0), ('Wed, 21 Oct 2015 07:28:00 GMT', b'', 0), ('7', b'{"estimated_time": 3}', 7), ('soon', b'{"estimated_time": 3}', 3),
     (None, b'{"error": "x", "retry_after": 1.5}', 1.5), (None, b'{"estimated_time": "20"}', 20), (None, b'{"estimated_time": -1}', None),
-    (None, b'{"estimated_time": true}', None), (None, b'{"estimated_time": [20]}', None), (None, b'{"estimated_time": 1e300}', None), (None, b'20', None)])
+    (None, b'{"estimated_time": true}', None), (None, b'{"estimated_time": [20]}', None), (None, b'{"estimated_time": 1e300}', None), (None, b'20', None),
+    (None, b'{"estimated_time": 1e-5}', 1e-5), (None, b'{"error": {"message": "x", "estimated_time": 1.5}}', 1.5)])
 def test_waits_that_are_named(header, body, wait):
     e = status_error(503, {} if header is None else {'retry-after': header}, body)
     assert e.wait == wait and e.billed == (wait is None) and e.again
+
+@pytest.mark.parametrize('words', ['Model is loading', 'model is initializing', 'Worker is not ready', 'has no worker to serve inference request'])
+def test_a_server_may_say_in_plain_words_that_it_is_not_there_yet(words):
+    e = status_error(503, {'content-type': 'text/plain; charset=utf-8'}, words.encode())
+    assert not e.billed and e.again and words in str(e)
 
 @pytest.mark.parametrize('status, billed, again', [
     (400, 0, 0), (403, 0, 0), (408, 0, 1), (425, 0, 1), (429, 0, 1), (500, 1, 1), (501, 0, 0), (502, 1, 1), (503, 1, 1), (504, 1, 1), (505, 0, 0)])

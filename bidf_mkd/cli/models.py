@@ -75,7 +75,7 @@ def run_classify(args):
     elif not hasattr(classifier, 'classes_'): raise ValueError(f'{args.model} holds no examples: name a folder of them with --support')
     elif args.head: classifier.fit(classifier.support_, classifier.classes_[classifier.labels_])
     rows = name_files(classifier, files)
-    if args.json: print(json.dumps(rows, ensure_ascii=False, indent=1))
+    if args.json: print(json.dumps(rows, indent=1)) # in ASCII, which every terminal shows
     else:
         for r in rows: print(f"{r['file']}  {r['class']}  {r['probability']:.2f}" + f"  unsure, or {r['or']}"*bool(r['or']))
     if args.csv: write_csv(args.csv, rows)

@@ -39,7 +39,7 @@ class InvalidResponse(RequestFailed, InvalidAnswer):
 
 HINTS = {401: 'set BIDF_MKD_TOKEN to a token that it takes', 403: 'set BIDF_MKD_TOKEN to a token that it takes', 404: 'check the url and the name of the model',
          413: 'lower batch=', 415: 'it may not speak the Open Inference Protocol'}
-LOADING = re.compile(r'\b(loading|warming up|starting|not( yet)? (ready|loaded))\b', re.I) # in the words of a server that does not work yet
+LOADING = re.compile(r'\b(loading|warming up|starting|initiali[sz]ing|not( yet)? (ready|loaded)|no worker)\b', re.I) # of a server that does not work yet
 
 def retry_after_seconds(retry_after:str)->float|None:
     "The seconds of a Retry-After header, which holds seconds or a date"
@@ -56,8 +56,9 @@ def json_object(body:bytes)->dict:
 
 def named_wait(headers:Mapping[str, str], said:dict)->float|None:
     "The seconds that a server asks to wait, in a header or in its answer"
-    told = headers.get('retry-after'), said.get('estimated_time'), said.get('retry_after')
-    return next((s for o in told if o is not None and (s := retry_after_seconds(str(o))) is not None), None)
+    inner = [o for o in (said, said.get('error')) if isinstance(o, dict)]
+    told = headers.get('retry-after'), *(o.get(k) for o in inner for k in ('estimated_time', 'retry_after'))
+    return next((s for o in told if o is not None and (s := retry_after_seconds(f'{o:.20f}' if isinstance(o, float) else str(o))) is not None), None)
 
 def bearer_header()->dict[str, str]:
     "The header with the token from BIDF_MKD_TOKEN, if there is one"
@@ -77,7 +78,8 @@ def status_error(status:int, headers:Mapping[str, str], body:bytes)->RequestFail
         except httpx.InvalidURL: host = 'nowhere'
         return RequestFailed(f'it redirects to {host} ({status}), which is not followed: give the url of the server itself', billed=False)
     said = json_object(body)
-    wait, words = named_wait(headers, said), error_words(said)
+    text = body[:200].decode(errors='replace') if headers.get('content-type', '').startswith('text/plain') else ''
+    wait, words = named_wait(headers, said), without_token(error_words(said or text))
     idle = wait is not None and (status < 500 or status == 503) or status in (408, 425, 429) or status == 503 and bool(LOADING.search(words))
     billed = not (idle or 400 <= status < 500 or status in (501, 505))
     hint = f': {HINTS[status]}' if status in HINTS else ''
