@@ -21,7 +21,8 @@ PROTOCOLS = ('prototype', True), ('finetune', True)
 KEY = 'dataset', 'recipe', 'budget', 'seed'
 
 def configs(dataset, budget, seed):
-    "Settings by recipe: what is left of the budget after the procedural images and the cross queries goes into 10 images per class and set, or into more images"
+    """Settings by recipe: what is left of the budget after the procedural images and the cross queries goes into 10 images per class and set, or into more
+    images"""
     cfg = replace(plan_for(dataset, seed).cfg, images=10, query=9, budget=budget)
     if dataset != 'glyphs': cfg = replace(cfg, joint_steps=1500, prototype_steps=400) # of 4,000 and 1,000, for time
     per_set = lambda cfg: (budget - APIS*cfg.procedural)/(2*APIS)/5 # queries per class

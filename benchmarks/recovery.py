@@ -52,7 +52,7 @@ def methods(dataset, flip):
         'two-tone, two APIs agree': READABLE | dict(steps=295, asked=lambda api, other: joint([api, other])),
         'readable, one digit': READABLE | dict(asked=lambda api, _: revealing(api, 'digits_1')),
         'readable, labels alone': READABLE | dict(asked=lambda api, _: revealing(api, 'label_only')),
-        'readable, labels alone, smoothed': READABLE | dict(asked=lambda api, _: smoothed(revealing(api, 'label_only'), 8, 10.)) # 8 times as many queries,
+        'readable, labels alone, smoothed': READABLE | dict(asked=lambda api, _: smoothed(revealing(api, 'label_only'), 8, 10.)), # 8 times as many queries
         'sketch': dict(start=sketch(), steps=0)}
     return both | {
         'evolution, 9 generations': dict(start=evolve(2000, first=16, generations=9, children=16, views=1, keep=12), steps=0),

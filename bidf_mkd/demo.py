@@ -271,7 +271,7 @@ def recovered_sheets(
 
 def results_table(rows:list[dict])->str:
     "The rows as a table for the terminal: accuracies in percent with 95% intervals, and gains paired over the episodes"
-    line = lambda *cells: '{:26}{:>7}  {:11}{:14}{:>14}{:>16}'.format(*cells).rstrip()
+    line = lambda *cells: '{:26}{:>7}  {:15}{:14}{:>14}{:>16}'.format(*cells).rstrip()
     def cells(r):
         gain = f"{r['gain']:+.1f} ± {r['gain_ci95']:.1f}" if r['method'] != rows[0]['method'] else ''
         return r['method'], r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', f"{r['mean']:.1f} ± {r['ci95']:.1f}", gain

@@ -16,9 +16,9 @@ from bidf_mkd.recovery import (RECIPES, free_colours, generator, in_views, joint
 from bidf_mkd.recovery.sketch import sketch
 from bidf_mkd.serve import app, listen, server
 from bidf_mkd.zoo import classify, fit
+from servers import CLASSES, SHAPE
 from test_budget import Service, quick
 
-SHAPE, CLASSES = (1, 16, 16), 'abcde'
 SMALL = dict(nz=4, ngf=2)
 PARAMETRISATIONS = dict(generator=generator(**SMALL), two_tone=two_tone(**SMALL), free_colours=free_colours(**SMALL), luminance=luminance(**SMALL),
                         pixels=pixels(), latents=latents(seeded(0, Generator, 16, 1, 4, 2), 4))

@@ -97,7 +97,7 @@ def add_serve(commands):
 # %% ../../nbs/cli/2_apis.ipynb #86f7ed91
 def probe(api:Api, n:int)->tuple[str, str, str]: # milliseconds of an image alone, and in a batch; what is wrong
     "Ask an API about a few images. Costs at most 4*n + 1 queries"
-    x = as_float(procedural(n, api.shape[0], max(api.shape[1:])))[..., :api.shape[1], :api.shape[2]]
+    x = as_float(procedural(n, api.shape[0], api.shape[1:]))
     def milliseconds(images):
         begun = time.perf_counter()
         api(images)

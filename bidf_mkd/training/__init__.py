@@ -14,7 +14,7 @@ from torch.func import functional_call
 from ..api import Api
 from ..distillation import STARTS, adapt
 from ..estimator import FAMILIES
-from ..models import Classifier, Generator, seeded
+from ..models import Classifier
 from ..replay import Memory
 from .config import Config, PRESETS, RECOMMENDED, head_for, recommended_settings, run_cost, run_costs, visit_cost
 from .phases import LEARNING, PHASES, run_phases
@@ -46,7 +46,6 @@ def check_model(model:nn.Module, apis:Sequence[Api], cfg:Config, shape:tuple[int
     except RuntimeError as e: raise ValueError(f'the meta model cannot be adapted to images of {shape}: {e}') from e
     if logits.shape != (2, way): raise ValueError(f'the meta model should give {way} logits per image, it gives {tuple(logits.shape[1:])}')
     FAMILIES[cfg.directions](x, 1, torch.Generator(x.device))
-    if not cfg.procedural: seeded(0, Generator, x.shape[3], x.shape[1], cfg.nz, cfg.ngf)
 
 def meta_train(
     model:nn.Module,                # the meta model, trained in place, on the device to work on

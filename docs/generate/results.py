@@ -143,7 +143,7 @@ def learning():
             return text
         yield table(rows, **{DATA[dataset]: lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
             'seeds': lambda r: len({o['seed'] for o in r[1]}), 'images per class and set': lambda r: r[1][0]['images'],
-            'prototypes, 1-shot': cell('prototype', 1), '5-shot': cell('prototype', 5), 'fine-tuning, 1-shot': cell('finetune', 1), '5-shot ': cell('finetune', 5)})
+            **{f'{name}, {shot}-shot': cell(c, shot) for c, name in dict(prototype='prototypes', finetune='fine-tuning').items() for shot in (1, 5)}})
 
 def costs():
     results = read('queries')
