@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['GREY', 'HEADS', 'UNSURE', 'array_images', 'fit_shape', 'as_images', 'check_name', 'image_files', 'support_files',
-           'query_files', 'FewShotClassifier', 'model_file', 'with_statistics', 'model_of', 'export_onnx', 'name_files',
-           'classify_page']
+           'query_files', 'FewShotClassifier', 'model_file', 'with_statistics', 'model_of', 'export_onnx',
+           'second_choice', 'name_files', 'classify_page', 'embed', 'nearest', 'plane_map', 'sample_shots',
+           'leave_one_out', 'extrapolate']
 
 # %% ../nbs/17_fewshot.ipynb #9152f3b2
 import os, warnings
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 from . import viz
 from .data import IMAGES, Task, as_float, colour, crop_square, decode, folder_files, in_8_bits, kinds_of
+from .distillation import centre_features, prototype_distances
 from .evaluation import fit_classifier, predict_logits
 from .models import BatchNorm, Classifier, architecture, calibrate, load_tensors, save_tensors
 from .procedural import procedural
@@ -122,7 +124,7 @@ def query_files(
     return list(found)
 
 # %% ../nbs/17_fewshot.ipynb #da3dccdd
-HEADS = 'prototype', 'finetune', 'transductive'
+HEADS = 'prototype', 'whitened', 'finetune', 'transductive'
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
     "Learns classes from a few images of each; a classifier of scikit-learn for images"
@@ -241,6 +243,13 @@ def export_onnx(
 # %% ../nbs/17_fewshot.ipynb #a0bf2ae1
 UNSURE = .5 # an answer is open where the second class has more than this share of the probability of the first
 
+def second_choice(
+    p:np.ndarray    # the probability of each class (way,)
+)->int|None:
+    "The second class of an open answer"
+    second, first = p.argsort()[-2:]
+    return int(second) if p[second] > UNSURE*p[first] else None
+
 def name_files(
     classifier:FewShotClassifier, # fitted
     files:Sequence[str|Path]
@@ -248,9 +257,8 @@ def name_files(
     "Name image files"
     names = [str(c) for c in classifier.classes_]
     def row(file, p):
-        second, first = p.argsort()[-2:]
-        other = names[second] if p[second] > UNSURE*p[first] else None
-        return {'file': str(file), 'class': names[first], 'probability': round(float(p[first]), 4), 'or': other,
+        first, other = p.argmax(), second_choice(p)
+        return {'file': str(file), 'class': names[first], 'probability': round(float(p[first]), 4), 'or': None if other is None else names[other],
                 'probabilities': {c: round(float(v), 4) for c, v in zip(names, p)}}
     return [row(file, p) for file, p in zip(files, classifier.predict_proba(files))]
 
@@ -265,3 +273,78 @@ def classify_page(classifier:FewShotClassifier, rows:list[dict])->str: # `rows` 
     return viz.html_report(f'{len(rows)} images, {len(names)} classes', [
         ('Names', f"Examples of each class, and images in the rows of their names, by the head '{classifier.head}'.", viz.task_sheet(task, names, query=20)),
         ('Open', f'{len(unsure)} of {len(rows)}: a second class is more than half as likely as the first. Point at an image to read both.', open_ones)])
+
+# %% ../nbs/17_fewshot.ipynb #9428b240
+@torch.no_grad()
+def embed(
+    classifier:FewShotClassifier, # fitted
+    images          # see `as_images`; there may be none
+)->tuple[torch.Tensor, torch.Tensor]: # of the support set (n,d), of the images (m,d)
+    "Features as prototypes compare them: centred on the support set, of unit length"
+    check_is_fitted(classifier)
+    model = calibrate(classifier.fitted_, classifier.support_)
+    x = as_images(images, model.shape, classifier.ground)
+    return centre_features(model.backbone(classifier.support_), model.backbone(x), transductive=False)
+
+def nearest(
+    classifier:FewShotClassifier, # fitted
+    images,         # see `as_images`
+    n:int=5         # how many for each image
+)->tuple[torch.Tensor, torch.Tensor]: # (m,n): numbers of support images, the most similar first, and similarities in [-1,1] (cosine)
+    "The support images that are most similar to each image"
+    zs, zq = embed(classifier, images)
+    similarity, rows = (zq @ zs.T).topk(min(n, len(zs)))
+    return rows, similarity
+
+def plane_map(
+    zs:torch.Tensor, zq:torch.Tensor # features of the support set (n,d) and of images (m,d)
+)->tuple[torch.Tensor, torch.Tensor, float]: # places (n,2) and (m,2), and the share of the support set's variance that the plane shows
+    "Features on the plane of the first two principal components of the support set"
+    centre = zs.mean(0)
+    _, s, axes = torch.linalg.svd(zs - centre, full_matrices=False)
+    return (zs - centre) @ axes[:2].T, (zq - centre) @ axes[:2].T, (s[:2].square().sum()/s.square().sum()).item()
+
+# %% ../nbs/17_fewshot.ipynb #959fe393
+def sample_shots(
+    y:torch.Tensor,     # labels (n,)
+    shot:int,           # of each class, or all where there are fewer
+    without:int,        # number of the image that is left out
+    generator:torch.Generator
+)->torch.Tensor:        # numbers of images
+    "A random part of a support set"
+    order = torch.randperm(len(y), generator=generator)
+    order = order[order != without]
+    own = F.one_hot(y[order])
+    return order[(own.cumsum(0)*own).sum(1) <= shot]
+
+@torch.no_grad()
+def leave_one_out(
+    classifier:FewShotClassifier, # fitted
+    points:int=6,       # numbers of shots to try, at most
+    names:int=100,      # images that are named for each of them, about
+    seed:int=0
+)->list[dict]: # shot, acc in [0,1], acc_ci95 (half the width of its 95% interval), n images; empty if no class has two images
+    "Accuracy of prototypes at several shots: each example is named by a random part of the others"
+    model, y, g = calibrate(deepcopy(classifier.model), classifier.support_), classifier.labels_, torch.Generator().manual_seed(seed)
+    z, counts, rows = model.backbone(classifier.support_), y.bincount(), []
+    def is_named_rightly(i, shot):
+        own = sample_shots(y, shot, i, g)
+        zs, zq = centre_features(z[own], z[i:i+1], transductive=False)
+        return bool(prototype_distances(zs, y[own], zq).argmin() == y[i])
+    most = int(counts.max()) - 1
+    for shot in sorted({round(o) for o in np.linspace(1, most, points)}) if most > 0 else ():
+        asked = (counts[y] > shot).nonzero()[:,0]
+        asked = asked[torch.randperm(len(asked), generator=g)[:names]].tolist()
+        repeats = max(1, names//len(asked))
+        acc, n = np.mean([is_named_rightly(i, shot) for _ in range(repeats) for i in asked]), len(asked)
+        middle = (acc*n + 2)/(n + 4) # Agresti and Coull: never 0 or 1
+        rows.append(dict(shot=shot, acc=float(acc), acc_ci95=1.96*float((middle*(1 - middle)/(n + 4))**.5), n=n))
+    return rows
+
+def extrapolate(
+    rows:list[dict],        # of `leave_one_out`, two or more
+    shots:Sequence[int]
+)->list[dict]:  # shot, acc
+    "A straight line in 1/shot through a curve of accuracies"
+    slope, start = np.polyfit([1/r['shot'] for r in rows], [r['acc'] for r in rows], 1, w=[r['n']**.5 for r in rows])
+    return [dict(shot=k, acc=float(np.clip(start + slope/k, 0, 1))) for k in shots]

@@ -88,8 +88,8 @@ def add_classify(commands):
     p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
     p.add_argument('images', nargs='+', metavar='IMAGE', help='an image to name, or a folder of images')
     p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class (default: those saved with the model)')
-    p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; finetune: trained on the examples; transductive: the images to be '
-                   'named help each other (default: prototype)')
+    p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; whitened: likewise, better from three examples per class on; '
+                   'finetune: trained on the examples; transductive: the images to be named help each other (default: prototype)')
     p.add_argument('--ground', help='colour behind transparent pixels, a name or #rrggbb (default: white)')
     form = p.add_mutually_exclusive_group()
     form.add_argument('--csv', metavar='FILE', help='also write file, class, probability and the probability of each class to this file')
