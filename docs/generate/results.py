@@ -101,6 +101,12 @@ def accuracy():
 def folder():
     yield protocols(with_before(read('folder')['rows'], 'random init', 'bidf_mkd'))
 
+def digits():
+    rows = read('digits')['rows']
+    def cell(method): return lambda r: interval(only(rows, shown=r['shown'], classifier=r['classifier'], method=method)[0])
+    methods = dict.fromkeys(r['method'] for r in rows)
+    yield table(only(rows, method='demo'), **{'digits': lambda r: r['shown'], 'head': lambda r: r['classifier']}, **{m: cell(m) for m in methods})
+
 def budget():
     results = read('queries')
     rows = [r for r in results['rows'] if 'budget' in r]
@@ -269,7 +275,8 @@ def scale():
 # the page
 
 TABLES = {f.__name__: f for f in (
-    demo, cifar_fs, accuracy, folder, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live, scale)}
+    demo, cifar_fs, accuracy, folder, digits, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live,
+    scale)}
 
 def filled(text, tables=TABLES):
     "A page with today's tables between its marks `<!-- table: NAME -->` and `<!-- end -->`"
