@@ -11,10 +11,12 @@ from browser import chromium_running, errors, in_kernel, open_notebook, run_all,
 from project import NBS, ROOT, read
 
 SETUP = """
+import io
 import torch
+from PIL import Image
 from torch.func import functional_call
 from bidf_mkd.api import Api
-from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TrainingMonitor
+from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
 from bidf_mkd.data import draw
 from bidf_mkd.distillation import adapt, kd_loss
 from bidf_mkd.models import conv4, seeded
@@ -32,6 +34,9 @@ support, net, api = torch.cat([draw(c, 3, seed=2) for c in names])/255, classifi
 p = api(support)
 params = adapt(net, lambda w: kd_loss(functional_call(net, w, (support,)), p), .01, 10)
 params = {k: v.detach() for k, v in params.items()}
+def png(x):
+    Image.fromarray(x.movedim(0, -1).numpy()).save(file := io.BytesIO(), 'png')
+    return file.getvalue()
 apis = [black_box(), Api(classify(classifier(3, 'Ψb4Qß', 60)), 'Ψb4Qß', (3, 32, 32), 20_000)]
 memory, cfg = Memory(), Config(procedural=120, images=5, query=3, steps=4, joint_steps=60, inner_steps=2, distil_inner_steps=2, flip=False, budget=3000,
                                replay_steps=10, final_steps=20)
@@ -41,7 +46,9 @@ APPS = dict(
     boundary=('BoundaryExplorer(api, lambda x: functional_call(net, params, (x,)), support)',
               "it.map_plane(), it.wait(), it.run(), it.wait(), it.pick('boundary query', 0)"),
     estimator=('EstimatorLab(black_box(), secret)', "[(it.settings['q'].set_trait('value', q), it.run(), it.wait()) for q in (2, 4, 16)]"),
-    training=('TrainingMonitor(meta_train(conv4(5), apis, cfg, memory=memory), memory, cfg.budget)', 'it.run(), it.wait()'))
+    training=('TrainingMonitor(meta_train(conv4(5), apis, cfg, memory=memory), memory, cfg.budget)', 'it.run(), it.wait()'),
+    task=('TaskExplorer(secret, names)', "[(it.choose(c), it.add([('a.png', png(x)) for x in draw(c, 5, seed=2)])) for c in names], it.choose(''), "
+          "it.add([('new.png', png(x)) for c in names for x in draw(c, 2, seed=9)])"))
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)

@@ -74,7 +74,10 @@ def test_app(app, page):
     "The same as a page without code"
     open_app(page, app)
     play(page)
-    assert not errors(page) and not page.get_by_text('import').count()
+    page.get_by_role('tab', name='Your task').click()
+    page.locator('canvas[role=img]').click()
+    page.get_by_text('Add drawing makes it an example').wait_for()
+    assert not errors(page) and not page.get_by_text('import').count() and not page.get_by_text('Open examples').count(), 'files of the server are nobody\'s'
 
 def test_errors_are_seen(lab, page):
     "A widget whose kernel is gone, an error of a cell and one of the browser are told"

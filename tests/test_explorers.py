@@ -1,8 +1,11 @@
 "The explorers in JupyterLab and on a page of Voila, with real clicks and keys: what is on the page is what was done."
-import re
+import base64, re, zipfile
 
 import nbformat
 import pytest
+from PIL import Image
+
+from bidf_mkd.data import draw
 
 from browser import Explorer, errors, in_kernel, open_notebook, run_all, visit
 from project import NBS, read
@@ -12,7 +15,7 @@ pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, on
 SETUP = """
 import torch
 from bidf_mkd.api import Api
-from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TrainingMonitor
+from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train
@@ -27,11 +30,12 @@ APPS = dict(
     recovery='recovery = RecoveryExplorer(black_box(), recipe="cheapest"); recovery',
     boundary='boundary = BoundaryExplorer(black_box(), student, torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))); boundary',
     lab='lab = EstimatorLab(black_box(), model); lab',
-    monitor='monitor = TrainingMonitor(meta_train(seeded(2, conv4, 3, 3, 16), [black_box(), black_box()], cfg, memory=memory), memory, cfg.budget); monitor')
+    monitor='monitor = TrainingMonitor(meta_train(seeded(2, conv4, 3, 3, 16), [black_box(), black_box()], cfg, memory=memory), memory, cfg.budget); monitor',
+    own='own = TaskExplorer(model, ["rose", "thorn"]); own')
 
 @pytest.fixture(scope='module')
 def opened(chromium, lab):
-    "A notebook with the four explorers, that has run in JupyterLab"
+    "A notebook with all explorers, that has run in JupyterLab"
     cells = [nbformat.v4.new_code_cell(o.strip()) for o in (SETUP, *APPS.values())]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=read(NBS/'index.ipynb').metadata), lab.folder/'apps.ipynb')
     page = visit(chromium)
@@ -141,6 +145,65 @@ def test_training(explorer, opened):
     assert e.points('memory') == in_kernel(opened, 'len(monitor.records)') > held and any(t.startswith('Recovered last') for t in e.titles())
     e.click('Save')
     e.wait_for('records saved to training')
+
+DROP = """text => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt())], 'dropped.png'));
+    return data;
+}"""
+
+def upload(e, *paths):
+    with e.page.expect_file_chooser() as chooser: e.click('Upload')
+    chooser.value.set_files([str(p) for p in paths])
+
+def stroke(e, *places):
+    "Draw a line on the pad, through places in parts of its size"
+    box = e.at.locator('canvas[role=img]').bounding_box()
+    for i, (x, y) in enumerate(places):
+        e.page.mouse.move(box['x'] + x*box['width'], box['y'] + y*box['height'], steps=5)
+        if not i: e.page.mouse.down()
+    e.page.mouse.up()
+
+@of('own')
+def test_own_task(explorer, opened, tmp_path):
+    "Upload, draw, drop, choose by keyboard and by click; the answer follows, a mistake is a sentence, and everything can be downloaded"
+    e, files = explorer, {}
+    for name, sign in dict(rose='8', thorn='Ж').items():
+        files[name] = [tmp_path/f'{name}{i}.png' for i in range(3)]
+        for p, x in zip(files[name], draw(sign, 3, 24)): Image.fromarray(x.movedim(0, -1).numpy()).save(p)
+    (tmp_path/'broken.png').write_bytes(b'no image')
+    classes = e.at.get_by_label('class', exact=True)
+    assert 'no query is spent' in e.said()
+    stroke(e, (.2, .2), (.8, .8))
+    e.wait_for('Add drawing makes it an example of rose')
+    classes.select_option(index=0)
+    stroke(e, (.2, .8), (.8, .8))
+    e.wait_for('at least two classes, got 0')
+    for i, name in enumerate(files, 1):
+        classes.select_option(index=i)
+        upload(e, *files[name])
+        e.wait_for(f'3 added to {name}')
+    e.wait_for_title('^(unsure: )?(rose|thorn).* · 0 queries')
+    before = e.titles()
+    classes.select_option(index=0)
+    stroke(e, (.8, .2), (.2, .8))
+    opened.wait_for_function("([plot, was]) => plot.layout.annotations.map(a => a.text).join() !== was",
+                             arg=[e.at.locator('.js-plotly-plot').element_handle(), ','.join(before)])
+    assert in_kernel(opened, '(len(own.task.unnamed), own.probs.shape, own.classifier.classes_.tolist())') == (1, (1, 2), ['rose', 'thorn'])
+    upload(e, tmp_path/'broken.png')
+    assert 'broken.png is not a readable image' in e.wait_for('0 added') and e.at.locator('[role=alert]').is_visible()
+    e.click('Add drawing')
+    dropped = opened.evaluate_handle(DROP, base64.b64encode(files['rose'][0].read_bytes()).decode())
+    e.at.locator('canvas[role=img]').dispatch_event('drop', dict(dataTransfer=dropped))
+    e.wait_for('1 added to the images to be named')
+    e.click_in('pictures', .05, .1, '^Image')
+    column, plot, said = (e.at.locator(o).bounding_box() for o in ('select[size]', '.js-plotly-plot', '[role=status]'))
+    assert plot['x'] + plot['width'] - column['x'] <= 1200 and max(o['y'] + o['height'] for o in (plot, said)) - column['y'] <= 640
+    with opened.expect_download() as saved:
+        e.at.get_by_text('More', exact=True).click()
+        e.click('Download')
+    with zipfile.ZipFile(saved.value.path()) as z:
+        assert z.read('examples/thorn/001.png') == files['thorn'][1].read_bytes() and {'new/001.png', 'classifier.safetensors'} <= set(z.namelist())
 
 def test_an_error_is_a_sentence(opened):
     "An API that is out of order: the explorer says so, and goes on being one"
