@@ -18,7 +18,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import functional as F
 from . import viz
-from .data import IMAGES, Task, as_float, colour, crop_square, decode, folder_files, in_8_bits, kinds_of
+from .api import count_of
+from .data import IMAGES, Task, as_float, colour, crop_square, decode, folder_files, in_8_bits, kinds_of, link_fault
 from .evaluation import fit_classifier, predict_logits
 from .models import BatchNorm, Classifier, architecture, calibrate, load_tensors, save_tensors
 from .procedural import procedural
@@ -80,9 +81,10 @@ def check_name(path:Path):
 def image_files(folder:Path)->list[Path]:
     "The image files in a folder, and in the folders in it; hidden ones are left out, and others are told of"
     names, _ = folder_files(folder)
-    for name, reason in names.items():
-        if reason: raise ValueError(f'{folder/name} cannot be read: {reason}')
-    files = [folder/n for n in names if n[-1] != '/' and not any(o[0] == '.' for o in Path(n).parts)]
+    names = {n: reason for n, reason in names.items() if not any(o[0] == '.' for o in Path(n).parts)}
+    for n, reason in names.items():
+        if reason and (n[-1] == '/' or Path(n).suffix.lower() in ('', *IMAGES)): raise ValueError(f'{folder/n} cannot be read: {reason}')
+    files = [folder/n for n in names if n[-1] != '/']
     for p in files: check_name(p)
     if other := [p.name for p in files if p.suffix.lower() not in IMAGES]:
         warnings.warn(f'{folder}: left out, as no images of a known kind: {kinds_of(dict.fromkeys(other, False))}', stacklevel=2)
@@ -98,7 +100,7 @@ def support_files(
     entries = [p for p in sorted(folder.iterdir()) if p.name[0] != '.']
     for p in entries:
         check_name(p)
-        if not p.exists(): raise ValueError(f'{p}: a link to a folder that is not there')
+        if p.is_symlink() and (why := link_fault(p)): raise ValueError(f'{p} cannot be read: {why}')
     found = {p.name: image_files(p) for p in entries if p.is_dir()}
     if len(found) < 2: raise ValueError(f'{folder}: expected at least two sub-folders, one for each class, got {len(found)}')
     for c, files in found.items():
@@ -146,7 +148,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         "Learn from a support set"
         if self.head not in HEADS: raise ValueError(f'head: expected one of {", ".join(HEADS)}, got {self.head!r}')
         if not getattr(self.model, 'shape', None): raise ValueError('model: expected one of bidf_mkd.models, with a backbone and a shape of its images')
-        if len(images) != len(labels): raise ValueError(f'expected a label for each image, got {len(images)} images and {len(labels)} labels')
+        n, m = len(images), len(labels)
+        if n != m: raise ValueError(f'expected a label for each image, got {count_of(n, "image")} and {count_of(m, "label")}')
         classes, y = np.unique(np.asarray(labels), return_inverse=True)
         if len(classes) < 2: raise ValueError(f'expected images of at least two classes, got {len(classes)}')
         self.support_, self.labels_ = as_images(images, self.model.shape, self.ground), torch.from_numpy(y)
@@ -262,6 +265,6 @@ def classify_page(classifier:FewShotClassifier, rows:list[dict])->str: # `rows` 
     unsure = [i for i, r in enumerate(rows) if r['or']]
     open_ones = viz.image_sheet(x[unsure], [f"{rows[i]['file']}: {rows[i]['class']} {rows[i]['probability']:.2f}, or {rows[i]['or']}" for i in unsure],
                                 columns=10) if unsure else None
-    return viz.html_report(f'{len(rows)} images, {len(names)} classes', [
+    return viz.html_report(f'{count_of(len(rows), "image")}, {count_of(len(names), "class")}', [
         ('Names', f"Examples of each class, and images in the rows of their names, by the head '{classifier.head}'.", viz.task_sheet(task, names, query=20)),
         ('Open', f'{len(unsure)} of {len(rows)}: a second class is more than half as likely as the first. Point at an image to read both.', open_ones)])

@@ -9,7 +9,7 @@ __all__ = ['SERVER_OPTIONS', 'zoo_apis', 'served_apis', 'add_server_options', 's
 # %% ../../nbs/cli/2_apis.ipynb #f166271f
 import math, os, sys, time
 from pathlib import Path
-from ..api import Api, ApiError, BudgetExceeded
+from ..api import Api, ApiError, BudgetExceeded, count_of
 from ..data import as_float
 from ..demo import server_models
 from ..fewshot import FewShotClassifier, model_file
@@ -19,7 +19,6 @@ from ..serve import FEW_SHOT, SAVED, serve
 from ..sources import load_apis
 from ..trust import MIN_IMAGES, check_consistency
 from ..zoo import Zoo
-from .runs import count_of
 
 # %% ../../nbs/cli/2_apis.ipynb #cc0ca048
 def zoo_apis(zoo:Zoo, **policies)->dict[str, Api]:
@@ -123,7 +122,7 @@ def run_check(args)->int:
         rows.append((api.name, f'{api.way}', 'x'.join(map(str, api.shape)), alone, together, f'{asked:,} of {api.budget:,}', price, trust))
     print_table([('API', 'classes', 'image', 'ms alone', 'ms in a batch', 'queries', 'money', 'answers'), *rows])
     asked = sum(a.n_queries + a.n_failed for a in apis)
-    print(f"{count_of(len(apis), 'API')}, {asked:,} queries")
+    print(f"{count_of(len(apis), 'API')}, {count_of(asked, 'query')}")
     return any(r[-1] not in ('consistent', 'not asked') for r in rows)
 
 def add_check(commands):
