@@ -80,7 +80,7 @@ def plan_for(
     plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg,
                    policies=dict(reveals=list(reveals), accepts=accepts))
     least = 2*visit_cost(replace(cfg, steps=1)) + 3*cfg.trust_images*plan.apis
-    if cfg.budget < least: raise ValueError(f'a budget of {cfg.budget:,} queries does not pay for one visit to an API; expected at least {least:,}')
+    if cfg.budget < least: raise ValueError(f'a budget of {count_of(cfg.budget, "query")} does not pay for one visit to an API; expected at least {least:,}')
     for k, least in dict(apis=1, episodes=2).items():
         if getattr(plan, k) < least: raise ValueError(f'{k}: expected at least {least}, got {getattr(plan, k)}')
     return plan
