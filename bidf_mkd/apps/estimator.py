@@ -48,7 +48,8 @@ class EstimatorLab(Explorer):
     def steps(self):
         v, n = self.values, len(self.labels)
         least = n*(2*(v['q'] + 1) + (self.model is None))
-        if v['budget'] < least: raise ValueError(f'budget: an estimate for {count_of(n, "image")} and a step of their recovery cost {least:,} queries, got {v["budget"]:,}')
+        if v['budget'] < least:
+            raise ValueError(f'budget: an estimate for {count_of(n, "image")} and a step of their recovery cost {least:,} queries, got {v["budget"]:,}')
         self.limit = gauge_end(self.api, v['budget'])
         self.setting = f"{v['directions']}, q {v['q']}, mu {v['mu']:.3g}" + f", {v['accepts']}"*(v['accepts'] != 'float')
         self.records = [r for r in self.records if r['setting'] != self.setting]
