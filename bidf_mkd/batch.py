@@ -59,7 +59,7 @@ def defaults(
     def value(source):
         try: return ast.literal_eval(source)
         except (ValueError, SyntaxError): return ...
-    read_code(notebook)   # raises if it is none
+    read_code(notebook) # raises if it is none
     import papermill
     found = {k: value(p['default']) for k, p in papermill.inspect_notebook(verbatim(notebook)).items()}
     if 'out' not in found: raise ValueError(f'{notebook} has no parameter `out`, the folder of a run, in a cell tagged `parameters`')
@@ -74,7 +74,7 @@ def check_type(name:str, value, default):
         raise ValueError(f'{name}: expected {type(default).__name__}, for example {default!r}; got {value!r}')
     try: text = json.dumps(value)
     except TypeError as e: raise ValueError(f'{name}: expected a plain value, got {value!r}') from e
-    if json.loads(text) != json.loads(text): raise ValueError(f'{name}: expected numbers, got {value!r}') # not a number, with which a run could not go on
+    if json.loads(text) != json.loads(text): raise ValueError(f'{name}: expected numbers, got {value!r}') # NaN differs from itself
     return value
 
 def complete_params(
@@ -116,8 +116,8 @@ def describe_progress(folder:Path)->str:
     return ', '.join(f'{k} {v:,}' if isinstance(v, int) else f'{k} {v}' for k, v in read_json(folder/'progress.json').items())
 
 # %% ../nbs/19_batch.ipynb #077ad300
-CARDS = {'run.json': dict(params=dict, code=str, state=str), 'sweep.json': dict(notebook=str, code=str, parameters=list), # of runs, sweeps,
-         'settings.json': dict(shape=list, joint_steps=int)}                                    # and demos: what is in them
+CARDS = {'run.json': dict(params=dict, code=str, state=str), 'sweep.json': dict(notebook=str, code=str, parameters=list),
+         'settings.json': dict(shape=list, joint_steps=int)} # of runs, sweeps and demos: entries, and their types
 STATES = 'queued', 'running', 'failed', 'done'
 NO_WORK = *CARDS, 'run.ipynb', 'progress.json', 'report.ipynb', 'report.html' # files that are written anew
 

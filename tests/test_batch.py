@@ -354,7 +354,7 @@ def unanswered(journal):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_tells_no_secret(tmp_path):
     token = 'sesame-4711'
-    args = 'run', 'bidf_mkd', '-f', 'quick', '-p', 'steps', '6', '--out'
+    args = 'run', 'bidf_mkd', '-f', 'quick', *'-p steps 6 -p episodes 2 -p api_steps 20 --out'.split()
     code, out, err = said(*args, tmp_path/'whole', BIDF_MKD_TOKEN=token)
     assert code == 0, err
     process = command(*args, tmp_path/'cut', BIDF_MKD_TOKEN=token)

@@ -53,6 +53,7 @@ def restored(path):
 
 PAID = 'well', '500', '503', 'busy', 'reset', 'close', 'truncated', 'nan', 'sums', 'shape', 'fatal'
 
+@pytest.mark.filterwarnings('ignore:model m takes 3 images')
 @quick
 @given(budget=st.integers(0, 60), calls=st.lists(st.integers(1, 12), max_size=8), batch=st.integers(1, 8), fixed=st.sampled_from([-1, 3]),
        max_wait=st.sampled_from([0, 6, 60]),

@@ -54,7 +54,7 @@ ENTRIES = {
     2: dict(name='two', function='strips_clients:two', classes=['left', 'right'], shape=[1, 12, 40], price=.01),
     3: dict(name='three', function='strips_clients:three', classes=['a', 'b', 'c'], shape=[3, 24, 24], layout='nchw'),
     7: dict(name='seven', function='strips_clients:seven', classes=[f's{i}' for i in range(7)], shape=[3, 30, 21]),
-    1000: dict(name='many', function='strips_clients:thousand', classes=[f'n{i}' for i in range(1000)], shape=[3, 96, 96], answers='logits')}
+    1000: dict(name='many', function='strips_clients:thousand', classes=[f'n{i}' for i in range(1000)], shape=[3, 64, 64], answers='logits')}
 QUICK = [o for change in ('procedural 200', 'images 4', 'query 3', 'steps 3', 'distil_steps 1', 'distil_inner_steps 3', 'replay_steps 2', 'meta_batch 1',
                           'joint_steps 20', 'prototype_steps 6', 'final_steps 8') for o in ('-p', *change.split())]
 

@@ -12,10 +12,8 @@ from pathlib import Path
 from ..api import Api, ApiError, BudgetExceeded, count_of
 from ..data import as_float
 from ..demo import server_models
-from ..fewshot import FewShotClassifier, model_file
 from ..http_api import is_loopback
 from ..procedural import procedural
-from ..serve import FEW_SHOT, SAVED, serve
 from ..sources import load_apis
 from ..trust import MIN_IMAGES, check_consistency
 from ..zoo import Zoo
@@ -56,8 +54,10 @@ def count_models(url:str, wanted:int|None=None, **options)->int: # `options`: of
     if wanted is not None and wanted > n: raise ValueError(f'--apis: {url} serves {count_of(n, "model")}, not {wanted}')
     return n if wanted is None else wanted
 
-def served_models(args)->tuple[dict[str, Api]|FewShotClassifier, str]:
-    "What `bidf-mkd serve` offers, and a description"
+def served_models(args)->tuple: # APIs by name, or a `FewShotClassifier`; a description
+    "What `bidf-mkd serve` offers"
+    from bidf_mkd.fewshot import FewShotClassifier, model_file # it imports scikit-learn, which takes a second
+    from bidf_mkd.serve import FEW_SHOT, SAVED
     if model_file(args.folder).is_file():
         if args.reveals != ['probabilities'] or args.accepts != 'float': raise ValueError('--reveals and --accepts are for the models of a zoo')
         classifier = FewShotClassifier.load(args.folder)
@@ -68,6 +68,7 @@ def served_models(args)->tuple[dict[str, Api]|FewShotClassifier, str]:
 
 def run_serve(args):
     "`bidf-mkd serve`"
+    from bidf_mkd.serve import serve
     (served, what), token = served_models(args), os.environ.get('BIDF_MKD_TOKEN', '').strip() or None
     def ready(url):
         asked = 'requires the token in BIDF_MKD_TOKEN' if token else 'requires no token'

@@ -10,7 +10,7 @@ import csv, json, shlex
 from pathlib import Path
 from ..api import count_of
 from ..demo import agreement_table, forecast, learn, learn_config, shared_names
-from ..fewshot import HEADS, FewShotClassifier, classify_page, export_onnx, name_files, query_files
+from ..evaluation import HEADS
 from ..sources import load_apis
 from .apis import print_table
 from .runs import writing
@@ -69,6 +69,7 @@ def write_csv(path:str, rows:list[dict]):
 
 def run_classify(args):
     "`bidf-mkd classify`"
+    from bidf_mkd.fewshot import FewShotClassifier, classify_page, name_files, query_files # it imports scikit-learn, which takes a second
     classifier = FewShotClassifier.load(args.model)
     if args.head: classifier.head = args.head
     if args.ground: classifier.ground = args.ground
@@ -103,6 +104,7 @@ def add_classify(commands):
 # %% ../../nbs/cli/3_models.ipynb #b3d4dcb0
 def run_export(args):
     "`bidf-mkd export`"
+    from bidf_mkd.fewshot import FewShotClassifier, export_onnx
     classifier = FewShotClassifier.load(args.model)
     if args.support: classifier.fit_folder(args.support)
     with writing(args.onnx): worst = export_onnx(classifier, args.onnx)
