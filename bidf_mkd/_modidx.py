@@ -773,7 +773,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'bidf_mkd.sources.policy': ('sources.html#policy', 'bidf_mkd/sources.py'),
                                   'bidf_mkd.sources.read_entries': ('sources.html#read_entries', 'bidf_mkd/sources.py'),
                                   'bidf_mkd.sources.read_yaml': ('sources.html#read_yaml', 'bidf_mkd/sources.py'),
-                                  'bidf_mkd.sources.refuse': ('sources.html#refuse', 'bidf_mkd/sources.py'),
+                                  'bidf_mkd.sources.refuse_node': ('sources.html#refuse_node', 'bidf_mkd/sources.py'),
                                   'bidf_mkd.sources.same_shape': ('sources.html#same_shape', 'bidf_mkd/sources.py'),
                                   'bidf_mkd.sources.unique_names': ('sources.html#unique_names', 'bidf_mkd/sources.py')},
             'bidf_mkd.training.config': { 'bidf_mkd.training.config.Config': ('training/config.html#config', 'bidf_mkd/training/config.py'),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WORD', 'COUNT', 'POSITIVE', 'RULES', 'PIXELS', 'SERVER', 'KINDS', 'COMMON', 'ONNX_TYPES', 'adapted', 'paced',
-           'refuse', 'StrictLoader', 'read_yaml', 'unique_names', 'parse_number', 'parse_word', 'or_list', 'policy',
-           'fits', 'mistakes', 'entry_schema', 'apis_schema', 'place', 'read_entries', 'optional_module',
+           'refuse_node', 'StrictLoader', 'read_yaml', 'unique_names', 'parse_number', 'parse_word', 'or_list',
+           'policy', 'fits', 'mistakes', 'entry_schema', 'apis_schema', 'place', 'read_entries', 'optional_module',
            'onnx_session', 'same_shape', 'onnx_function', 'pipeline_function', 'named_function', 'entry_function',
            'entry_apis', 'load_apis']
 
@@ -51,23 +51,25 @@ def paced(
     return ask
 
 # %% ../nbs/14_sources.ipynb #c1636088
-def refuse(node:yaml.Node, why:str): raise yaml.constructor.ConstructorError(None, None, why, node.start_mark)
+def refuse_node(node:yaml.Node, why:str):
+    "Raise, with the place in the file"
+    raise yaml.constructor.ConstructorError(None, None, why, node.start_mark)
 
 class StrictLoader(yaml.SafeLoader):
     "Yaml in which a key that stands twice is a mistake, and so is a number that is none, infinite, or read in several ways"
     def construct_yaml_int(self, node):
         if re.match('[-+]?0[0-9_]|.*:', node.value):
-            refuse(node, f'expected a number without zeros in front or colons, which versions of yaml read differently, or text in quotes; got {node.value}')
+            refuse_node(node, f'expected a number without zeros in front or colons, which versions of yaml read differently, or text in quotes; got {node.value}')
         return super().construct_yaml_int(node)
 
     def construct_yaml_float(self, node):
         if ':' in node.value: return self.construct_yaml_int(node)
         v = super().construct_yaml_float(node)
-        return v if math.isfinite(v) else refuse(node, f'expected a finite number, got {node.value}')
+        return v if math.isfinite(v) else refuse_node(node, f'expected a finite number, got {node.value}')
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(k, deep=True) for k, _ in node.value]
-        if twice := [k for i, k in enumerate(keys) if k in keys[:i]]: refuse(node, f'the key {twice[0]!r} stands twice')
+        if twice := [k for i, k in enumerate(keys) if k in keys[:i]]: refuse_node(node, f'the key {twice[0]!r} stands twice')
         return super().construct_mapping(node, deep)
 
 # numbers like 1e-3, which yaml 1.1 takes for text where there is no point, and like 08

@@ -101,8 +101,9 @@ class HttpApi(Api):
 
     def _part(self, x, left):
         "Answers to a part of the `left` images of a call, with retries"
-        n, more = len(x), self._sent(len(x)) - len(x)
-        x = as_datatype(torch.cat([x, x[-1:].expand(more, *x.shape[1:])]), self.signature.datatype, self.signature.layout)
+        n = len(x)
+        if more := self._sent(n) - n: x = torch.cat([x, x[-1:].expand(more, *x.shape[1:])])
+        x = as_datatype(x, self.signature.datatype, self.signature.layout)
         def pays(e): return not e.billed or self._sent(left) <= self.remaining
         try: return self.server.with_retries(lambda: self._attempt(x), pays)[:n]
         except RequestFailed as e:
