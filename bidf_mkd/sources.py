@@ -59,7 +59,7 @@ class StrictLoader(yaml.SafeLoader):
     "Yaml in which a key that stands twice is a mistake, and so is a number that is none, infinite, or read in several ways"
     def construct_yaml_int(self, node):
         if re.match('[-+]?0[0-9_]|.*:', node.value):
-            refuse_node(node, f'expected a number without zeros in front or colons, which versions of yaml read differently, or text in quotes; got {node.value}')
+            refuse_node(node, f'expected a number without zeros in front or colons, which versions of yaml read differently, or quoted text; got {node.value}')
         return super().construct_yaml_int(node)
 
     def construct_yaml_float(self, node):
