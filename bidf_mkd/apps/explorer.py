@@ -19,26 +19,13 @@ from plotly.offline import get_plotlyjs
 from traitlets import Unicode
 from .. import viz
 from ..api import Api, ApiError, BudgetExceeded
+from ..viz.stills import listed, room
 
 # %% ../../nbs/apps/1_explorer.ipynb #824066b1
-def _listed(trace, layout):
-    "Whether the legend of its figure lists a trace"
-    return 'name' in trace and trace.get('showlegend', trace['type'] != 'heatmap') and layout.get('showlegend', True)
-
-def _room(layout, traces):
-    "Margins of a figure in pixels (left, right, top, bottom), with what plotly adds for axis titles and legends"
-    axes = [v for k, v in layout.items() if k.startswith('xaxis') and v.get('visible', True)]
-    below = 46 if any(v.get('title', {}).get('text') for v in axes) else 26 if axes else 0
-    names = [t['name'] for t in traces if _listed(t, layout)]
-    beside = 60 + 7*max(map(len, names)) if names else 0
-    m = layout.get('margin', {})
-    return m.get('l', 0), max(m.get('r', 0), beside), m.get('t', 0), max(m.get('b', 0), below)
-
 def _place(fig, name, left, top, size, first):
     "Traces and layout of `fig`, moved into a rectangle of a board of `size` (width, height); its axes are numbered from `first` on"
-    part = fig.to_plotly_json()
-    traces, layout = part['data'], part['layout']
-    l, r, t, b = _room(layout, traces)
+    traces, layout = [o.to_plotly_json() for o in fig.data], fig.layout.to_plotly_json()
+    l, r, t, b = room(layout, traces)
     x = lambda f: (left + l + f*(layout['width'] - l - r))/size[0]
     y = lambda f: 1 - (top + t + (1 - f)*(layout['height'] - t - b))/size[1]
     axis = lambda ref: ref[0] + str(int(ref[1:] or 1) + first)
@@ -55,7 +42,7 @@ def _place(fig, name, left, top, size, first):
     out[legend] = dict(x=x(1) + 12/size[0], y=y(1), xanchor='left', yanchor='top')
     for o in traces:
         o |= dict(xaxis=axis(o.get('xaxis', 'x')), yaxis=axis(o.get('yaxis', 'y')), meta=name)
-        if o['type'] != 'image': o |= dict(legend=legend, showlegend=_listed(o, layout))
+        if o['type'] != 'image': o |= dict(legend=legend, showlegend=listed(o, layout))
     return traces, out
 
 def board(
@@ -185,8 +172,8 @@ class Panel(W.VBox):
 
     def _repr_mimebundle_(self, **kwargs):
         "The live widget, and a still picture for readers of the saved notebook"
-        bundle, picture = super()._repr_mimebundle_(**kwargs), viz.still(self.figure())
-        return bundle | ({picture[0]: base64.b64encode(picture[1]).decode()} if picture else {})
+        kind, picture = viz.still(self.figure())
+        return super()._repr_mimebundle_(**kwargs) | {'text/plain': f'{type(self).__name__}: run this cell to use it', kind: base64.b64encode(picture).decode()}
 
 # %% ../../nbs/apps/1_explorer.ipynb #3ffd1790
 class Worker:
