@@ -104,6 +104,7 @@ def _numbers(values, words):
 def _short(v, form):
     "A number as the axis writes it: `form` is plotly's format"
     if form.endswith('%'): return f'{v:.0%}'
+    if form == ',d': return f'{v:,.0f}'*bool(v == round(v))
     for size, unit in ((1e6, 'M'), (1e3, 'k')):
         if form == '~s' and abs(v) >= size: return f'{v/size:g}{unit}'
     return f'{v:.6g}'
@@ -119,7 +120,8 @@ def _dress(ax, k, own, words):
     else: axis.set_major_locator(MaxNLocator(max(2, int(ax.bbox.width/70 if k == 'x' else ax.bbox.height/40)), steps=[1, 2, 5, 10]))
     form = own.get('tickformat') or ''
     axis.set_major_formatter(FuncFormatter(lambda v, _: _short(v, form)))
-    if words: axis.set_ticks(own['tickvals'] if own.get('tickvals') is not None else range(len(words)), [_words(o) for o in words])
+    named = own.get('ticktext') is not None
+    if named or words: axis.set_ticks(own['tickvals'] if named else range(len(words)), [_words(o) for o in words])
     if own.get('range') is not None: getattr(ax, f'set_{k}lim')(*(10.**np.array(own['range']) if own.get('type') == 'log' else own['range']))
     elif own.get('rangemode') == 'tozero': getattr(ax, f'set_{k}lim')(0)
     if own.get('autorange') == 'reversed': axis.set_inverted(True)
@@ -153,11 +155,13 @@ def _as_key(trace):
     "A trace as its sign in the legend: of a bar, a square"
     return trace | dict(mode='markers', marker=trace.get('marker', {}) | dict(symbol='square', size=11)) if trace['type'] == 'bar' else trace
 
-def _legend(paper, traces, at, layout):
-    "The names of traces (pairs of a number and a trace), from `at` on downwards"
+def _legend(paper, traces, at, own, layout):
+    "The names of traces (pairs of a number and a trace): from `at` on downwards, or, if `own` says so, side by side above it"
     handles = {o['name']: Line2D([], [], **_look(_as_key(o), i)) for i, o in traces if listed(o, layout)}
     if not handles: return
-    look = dict(loc='upper left', bbox_to_anchor=at, borderaxespad=0, frameon=False, fontsize=12*PT, labelcolor=INK)
+    flat = own.get('orientation') == 'h'
+    look = dict(loc='lower left', ncols=len(handles)) if flat else dict(loc='upper left')
+    look |= dict(bbox_to_anchor=at, borderaxespad=0, frameon=False, fontsize=12*PT, labelcolor=INK)
     paper.add_artist(paper.legend(handles.values(), handles, **look))
 
 def _packed(png):
@@ -181,9 +185,8 @@ def still(
                    va={'middle': 'center'}.get(o.get('yanchor'), o.get('yanchor', 'center')))
     shapes = [(0, o) for o in layout.get('shapes', ())]
     for name in dict.fromkeys(o.get('legend', 'legend') for o in traces):
-        at = layout.get(name, {})
-        own = [(i, o) for i, o in numbered + shapes if o.get('legend', 'legend') == name]
-        if layout.get('showlegend', len(traces) > 1): _legend(paper, own, place(at.get('x', 1.02), at.get('y', 1)), layout)
+        look, own = layout.get(name, {}), [(i, o) for i, o in numbered + shapes if o.get('legend', 'legend') == name]
+        if layout.get('showlegend', len(traces) > 1): _legend(paper, own, place(look.get('x', 1.02), look.get('y', 1)), look, layout)
     paper.savefig(drawn := io.BytesIO(), transparent=True)
     return 'image/png', _packed(drawn)
 
