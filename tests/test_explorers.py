@@ -37,6 +37,7 @@ def opened(chromium, lab):
     page = visit(chromium)
     page.set_viewport_size(dict(width=1400, height=1000))
     open_notebook(page, lab, 'apps')
+    page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
     run_all(page)
     yield page
     page.context.close()
@@ -83,6 +84,9 @@ def test_recovery(explorer, opened):
     e.press('step shown', 'ArrowLeft')
     e.wait_for_title(f'^Step (?!{re.escape(newest[5:])})')
     e.click_in('images', .75, .5, r'^Image 3 \(target: b\)')
+    for key, image in ('ArrowUp', 'Image 1 (target: a)'), ('ArrowLeft', 'Image 0 (target: a)'), ('ArrowDown', 'Image 2 (target: b)'):
+        e.at.locator('[data-view=images]').press(key)
+        e.wait_for_title(f'^{re.escape(image)}')
     e.click('Keep')
     e.wait_for('kept step')
     assert in_kernel(opened, '(len(recovery.memory), recovery.api.n_queries)') == (6, spent), 'looking costs nothing'
@@ -105,7 +109,7 @@ def test_boundary(explorer, opened):
     e.wait_for_gauge(spent)
     assert e.points('divergence') == 21
     assert e.plot("plot.data.filter(t => t.name === 'boundary query').length") == 3
-    e.click_in('images', .05, .5, '^boundary query 0')
+    e.click_in('images', .1, .25, '^query 0')
     e.click_in('plane', .93, .07, r'^-?\d+\.\d, -?\d+\.\d')
     assert in_kernel(opened, 'boundary.api.n_queries') == spent, 'all that was known'
     assert e.plot("plot.data.filter(t => t.meta === 'answers').map(t => t.name).join()") == 'API,student'
@@ -141,6 +145,32 @@ def test_training(explorer, opened):
     assert e.points('memory') == in_kernel(opened, 'len(monitor.records)') > held and any(t.startswith('Recovered last') for t in e.titles())
     e.click('Save')
     e.wait_for('records saved to training')
+
+CONTROLS = """at => [...at.querySelectorAll('input, select, [role=slider]')].map(o => [o.ariaLabel || o.labels?.[0]?.textContent || '', o.title])"""
+
+def bounds(at):
+    "Left, top, right and bottom of what is seen of an element"
+    box = at.bounding_box()
+    return box['x'], box['y'], box['x'] + box['width'], box['y'] + box['height']
+
+@pytest.mark.parametrize('width, height', [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize('name', APPS)
+def test_layout(name, width, height, opened):
+    "An explorer is inside 1200 x 640, in a window of either size; figures inside it, controls with a name and an explanation"
+    opened.set_viewport_size(dict(width=width, height=height))
+    at = opened.locator('.bidf-explorer').nth(list(APPS).index(name))
+    at.scroll_into_view_if_needed()
+    if at.locator('.jupyter-widget-Collapse-open').count(): at.get_by_text('More', exact=True).click()
+    opened.wait_for_timeout(1000) # figures draw themselves anew
+    left, top, right, bottom = bounds(at)
+    assert right - left <= 1200 and bottom - top <= 640, (right - left, bottom - top)
+    for view in at.locator('.bidf-view').all():
+        l, t, r, b = bounds(view)
+        assert left <= l < r <= right + 1 and top <= t < b <= bottom + 1, view.get_attribute('data-view')
+    assert all(bounds(at.get_by_role('button', name=n))[3] < top + 40 for n in ('Run', 'Pause', 'Stop'))
+    assert bounds(at.locator('[role=status], [role=alert]'))[3] < top + 150, 'the message is right under the buttons'
+    controls = at.evaluate(CONTROLS)
+    assert controls and not [(name, about) for name, about in controls if not name or about in ('', 'null', name)]
 
 def test_an_error_is_a_sentence(opened):
     "An API that is out of order: the explorer says so, and goes on being one"
