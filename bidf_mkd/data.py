@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ALPHABET', 'FONTS', 'SPLITS', 'IMAGES', 'WHITE', 'BRIGHTEST', 'SAMPLE_FORMAT', 'CIFAR_FS', 'Task', 'as_float',
            'as_bytes', 'Episodes', 'strokes', 'affine', 'draw', 'glyph_classes', 'check_split', 'glyphs', 'colour',
-           'in_8_bits', 'crop_square', 'decode', 'folder_files', 'zip_files', 'data_files', 'kinds_of', 'class_files',
-           'image_folder', 'data_root', 'cifar100', 'cifar_fs', 'Domain', 'folder_domain', 'domain']
+           'in_8_bits', 'crop_square', 'decode', 'link_fault', 'folder_files', 'zip_files', 'data_files', 'kinds_of',
+           'class_files', 'image_folder', 'data_root', 'cifar100', 'cifar_fs', 'Domain', 'folder_domain', 'domain']
 
 # %% ../nbs/00_data.ipynb #3ee159f7
 import io, os, warnings, zipfile
@@ -211,8 +211,14 @@ def decode(
     return np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
 
 # %% ../nbs/00_data.ipynb #b4faa146
+def link_fault(path:Path)->str: # '' if it leads somewhere
+    "Why a link leads nowhere"
+    try: path.stat()
+    except OSError as e: return f'{e.strerror}, it is a link to {os.readlink(path)}'
+    return ''
+
 def folder_files(root:Path)->tuple[dict[str, str], Callable[[str], bytes]]:
-    "The paths below a folder, with the reason if a folder cannot be listed (those of folders end in '/'), and a function that reads a file"
+    "The paths below a folder (those of folders end in '/'), with the reason if one cannot be listed or a link leads nowhere, and a function that reads a file"
     found = {}
     def look(folder, above):
         at, here = folder.resolve(), folder.relative_to(root).as_posix() + '/'
@@ -221,8 +227,9 @@ def folder_files(root:Path)->tuple[dict[str, str], Callable[[str], bytes]]:
         try: entries = sorted(os.scandir(folder), key=lambda e: e.name)
         except OSError as e: entries, found[here] = [], e.strerror
         for e in entries:
-            if e.is_dir(): look(folder/e.name, {*above, at})
-            elif e.is_file() or e.is_symlink(): found[(folder/e.name).relative_to(root).as_posix()] = ''
+            path = folder/e.name
+            if os.path.isdir(path): look(path, {*above, at})
+            elif os.path.isfile(path) or e.is_symlink(): found[path.relative_to(root).as_posix()] = link_fault(path) if e.is_symlink() else ''
     look(root, set())
     return found, lambda name: (root/name).read_bytes()
 
@@ -259,8 +266,9 @@ def class_files(
     for name, reason in names.items():
         parts = name.split('/')     # the last one is empty for a folder
         if split not in parts[:-1] or any(o.startswith('.') or o == '__MACOSX' for o in parts): continue
-        if reason: raise ValueError(f'{root}: {name} cannot be read: {reason}')
-        at, has_split = parts.index(split), True
+        at = parts.index(split)
+        if reason and (not parts[-1] or len(parts) == at+2 or name.lower().endswith(IMAGES)): raise ValueError(f'{root}: {name} cannot be read: {reason}')
+        has_split = True
         images = found.setdefault(parts[at+1], []) if len(parts) > at+2 else []
         if len(parts) == at+3 and name.lower().endswith(IMAGES): images.append(name)
         elif parts[-1]: skipped[name] = len(parts) > at+3

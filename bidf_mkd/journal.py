@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from hashlib import blake2b
 from pathlib import Path
 import numpy as np, torch
-from .api import Api, BudgetExceeded
+from .api import Api, BudgetExceeded, count_of
 
 # %% ../nbs/04_journal.ipynb #a6ab4707
 class Journal:
@@ -50,7 +50,7 @@ class Journal:
         digest = blake2b(x.detach().contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
         if self.kept[digest]: return torch.tensor(self.kept[digest].popleft(), device=x.device)
         if self.answered + len(x) > self.most:
-            raise BudgetExceeded(f'{len(x):,} more images asked for, {self.most - self.answered:,} left of a budget of {self.most:,}')
+            raise BudgetExceeded(f'{count_of(len(x), "more image")} asked for, {self.most - self.answered:,} left of a budget of {self.most:,}')
         self.api.afford(len(x))
         self.api.on_booking = lambda n: self._write(b'S' if n > 0 else b'C', digest, abs(n))
         try: p = self.api(x)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Sequence
 import torch
 from torch.nn import functional as F
-from .api import check_images
+from .api import check_images, count_of
 from .data import Task, as_bytes, as_float
 from .models import load_tensors, save_tensors
 
@@ -61,7 +61,7 @@ class Memory:
 
     def __len__(self): return len(self.label)
 
-    def __repr__(self): return f'Memory({len(self):,} images of {len(self.classes)} classes from {len(self.sources)} API{"s"[:len(self.sources) != 1]})'
+    def __repr__(self): return f'Memory({count_of(len(self), "image")} of {count_of(len(self.classes), "class")} from {count_of(len(self.sources), "API")})'
 
     def add(self,
         images:torch.Tensor,    # (n,c,h,w), float in [0,1]

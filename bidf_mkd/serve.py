@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from . import __version__
-from .api import Api, BudgetExceeded, check_images
+from .api import Api, BudgetExceeded, check_images, check_number, count_of
 from .fewshot import HEADS, FewShotClassifier
 from .http_api import DTYPES, LENGTH, read_message, read_tensor, write_tensor
 
@@ -85,7 +85,7 @@ class Account:
     def book(self, model:str, n:int):
         "Count `n` images, or refuse them"
         left, now = self.budget - self.n_queries, monotonic()
-        if n > left: raise Rejected(429, f'{n:,} more images asked for, {left:,.0f} left of a budget of {self.budget:,.0f}', 86_400)
+        if n > left: raise Rejected(429, f'{count_of(n, "more image")} asked for, {left:,.0f} left of a budget of {self.budget:,.0f}', 86_400)
         if now < self.free: raise Rejected(429, f'at most {self.rate:g} images per second', self.free - now)
         if self.rate: self.free = now + n/self.rate
         self.counts[model] += n
@@ -341,9 +341,10 @@ def app(
 )->Starlette:
     "A web application for the Open Inference Protocol. A client is known by its token, or by its address if no token is required"
     if datatype not in DTYPES: raise ValueError(f'datatype: expected one of {", ".join(DTYPES)}, got {datatype!r}')
-    if not budget >= 0: raise ValueError(f'budget: expected a number of images, got {budget}')
-    if rate is not None and not rate > 0: raise ValueError(f'rate: expected images per second, got {rate}')
-    if not most_bytes > 0: raise ValueError(f'most_bytes: expected 1 or more, got {most_bytes}')
+    check_number('budget', budget, 'a number of images, 0 or more')
+    if rate is not None: check_number('rate', rate, 'images per second, more than 0', lambda v: v > 0)
+    check_number('most_bytes', most_bytes, 'a number of bytes, 1 or more', lambda v: v >= 1)
+    check_number('patience', patience, 'seconds, more than 0', lambda v: v > 0)
     kind = FewShotService if isinstance(served, FewShotClassifier) else Service
     s = kind(served, token, most_bytes, budget, rate, datatype, patience)
     routes = [Route(path, with_error_responses(f), methods=[method]) for (method, path), f in s.endpoints().items()]

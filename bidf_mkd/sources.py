@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['WORD', 'COUNT', 'POSITIVE', 'RULES', 'PIXELS', 'SERVER', 'KINDS', 'COMMON', 'ONNX_TYPES', 'adapted', 'paced',
-           'or_list', 'policy', 'fits', 'mistakes', 'entry_schema', 'apis_schema', 'StrictLoader', 'place',
-           'read_entries', 'optional_module', 'onnx_session', 'same_shape', 'onnx_function', 'pipeline_function',
-           'named_function', 'entry_function', 'entry_apis', 'load_apis']
+           'refuse_node', 'StrictLoader', 'read_yaml', 'unique_names', 'parse_number', 'parse_word', 'or_list',
+           'policy', 'fits', 'mistakes', 'entry_schema', 'apis_schema', 'place', 'read_entries', 'optional_module',
+           'onnx_session', 'same_shape', 'onnx_function', 'pipeline_function', 'named_function', 'entry_function',
+           'entry_apis', 'load_apis']
 
 # %% ../nbs/14_sources.ipynb #2c5e3222
 import difflib, importlib, math, re, sys
@@ -48,6 +49,62 @@ def paced(
         free = monotonic() + len(x)/rate
         return f(x)
     return ask
+
+# %% ../nbs/14_sources.ipynb #c1636088
+def refuse_node(node:yaml.Node, why:str):
+    "Raise, with the place in the file"
+    raise yaml.constructor.ConstructorError(None, None, why, node.start_mark)
+
+class StrictLoader(yaml.SafeLoader):
+    "Yaml in which a key that stands twice is a mistake, and so is a number that is none, infinite, or read in several ways"
+    def construct_yaml_int(self, node):
+        if re.match('[-+]?0[0-9_]|.*:', node.value):
+            refuse_node(node, f'expected a number without zeros in front or colons, which versions of yaml read differently, or quoted text; got {node.value}')
+        return super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node):
+        if ':' in node.value: return self.construct_yaml_int(node)
+        v = super().construct_yaml_float(node)
+        return v if math.isfinite(v) else refuse_node(node, f'expected a finite number, got {node.value}')
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
+        if twice := [k for i, k in enumerate(keys) if k in keys[:i]]: refuse_node(node, f'the key {twice[0]!r} stands twice')
+        return super().construct_mapping(node, deep)
+
+# numbers like 1e-3, which yaml 1.1 takes for text where there is no point, and like 08
+StrictLoader.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$'), list('-+0123456789'))
+StrictLoader.add_implicit_resolver('tag:yaml.org,2002:int', re.compile(r'[-+]?0[0-9_]+$'), list('-+0'))
+StrictLoader.add_constructor('tag:yaml.org,2002:int', StrictLoader.construct_yaml_int)
+StrictLoader.add_constructor('tag:yaml.org,2002:float', StrictLoader.construct_yaml_float)
+
+def read_yaml(path:Path):
+    "The content of a yaml file"
+    try: return yaml.load(path.read_text(encoding='utf-8'), StrictLoader)
+    except (yaml.YAMLError, ValueError) as e: raise ValueError(f'{path} is no yaml: {" ".join(str(e).split())}') from e
+
+def unique_names(pairs:Sequence[tuple[str, str]])->dict[str, str]:
+    "Names and words of the command line; a name that stands twice is a mistake"
+    names = [k for k, _ in pairs]
+    if twice := [k for i, k in enumerate(names) if k in names[:i]]: raise ValueError(f'-p {twice[0]}: given twice')
+    return dict(pairs)
+
+def parse_number(word:str, kind:type): # int or float
+    "The number that a word is; one like 1e3 or 5.0 is whole"
+    try: return kind(word)
+    except ValueError:
+        if kind is int and (v := float(word)).is_integer(): return int(v)
+        raise
+
+def parse_word(name:str, word:str, default):
+    "A word, as a value of the type of a parameter; where the default does not tell the type, yaml does"
+    if isinstance(default, str): return word
+    if default is None and word == 'None': return None
+    kind = 'value in yaml' if default in (None, ...) else type(default).__name__
+    try: return parse_number(word, type(default)) if kind in ('int', 'float') else yaml.load(word, StrictLoader)
+    except (ValueError, yaml.YAMLError) as e:
+        why = getattr(e, 'problem', None) or getattr(e, 'reason', None) # of yaml
+        raise ValueError(f'{name}: expected {kind}, got {word!r}' + f' ({why})'*bool(why)) from e
 
 # %% ../nbs/14_sources.ipynb #1043e807
 WORD, COUNT, POSITIVE = dict(type='string', minLength=1), dict(type='number', minimum=0), dict(type='number', exclusiveMinimum=0)
@@ -121,31 +178,13 @@ def apis_schema()->dict:
     return {'$schema': 'https://json-schema.org/draft/2020-12/schema', 'title': 'apis.yaml of bidf_mkd', 'type': 'object', 'required': ['apis'],
             'properties': dict(apis=dict(type='array', minItems=1, items=dict(oneOf=[entry_schema(k) for k in KINDS]))), 'additionalProperties': False}
 
-class StrictLoader(yaml.SafeLoader):
-    "Yaml in which a key that stands twice, and a number that is none or infinite, is a mistake"
-    def construct_yaml_float(self, node):
-        v = super().construct_yaml_float(node)
-        if not math.isfinite(v): raise yaml.constructor.ConstructorError(None, None, f'expected a finite number, got {node.value}', node.start_mark)
-        return v
-
-    def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
-        if twice := [k for i, k in enumerate(keys) if k in keys[:i]]:
-            raise yaml.constructor.ConstructorError(None, None, f'the key {twice[0]!r} stands twice', node.start_mark)
-        return super().construct_mapping(node, deep)
-
-# numbers like 1e-3, which yaml 1.1 takes for text where there is no point
-StrictLoader.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$'), list('-+0123456789'))
-StrictLoader.add_constructor('tag:yaml.org,2002:float', StrictLoader.construct_yaml_float)
-
 def place(path:Path, i:int, entry)->str: return f'{path}, entry {i+1}' + (f' ({entry["name"]})' if isinstance(entry, dict) and 'name' in entry else '')
 
 def read_entries(path:str|Path)->list[dict]:
     "The entries of an apis.yaml; raises with all mistakes in it"
     path = Path(path)
-    try: said = yaml.load(path.read_text(encoding='utf-8'), StrictLoader)
+    try: said = read_yaml(path)
     except OSError as e: raise ValueError(f'{path} cannot be read: {e.strerror}; expected a file that lists APIs') from e
-    except (yaml.YAMLError, UnicodeDecodeError) as e: raise ValueError(f'{path} is no yaml: {" ".join(str(e).split())}') from e
     entries = said.get('apis') if isinstance(said, dict) else None
     if not isinstance(entries, list) or not entries or set(said) != {'apis'}: raise ValueError(f'{path}: expected one key, `apis:`, with a list of entries')
     found = [f'{place(path, i, e)}: {m}' for i, e in enumerate(entries) for m in mistakes(e)]

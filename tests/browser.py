@@ -204,42 +204,53 @@ class Explorer:
         self.at.locator('[role=status], [role=alert]').filter(has_text=re.compile(words)).wait_for()
         return self.said()
 
+    def control(self, name):
+        "The row of the setting of this name; opens More if it is there"
+        row = self.at.locator('.widget-inline-hbox', has=self.page.get_by_text(name, exact=True))
+        if not row.is_visible(): self.at.get_by_text('More', exact=True).click()
+        return row
+
     def set(self, name, value):
         "Type a number into the field of this name"
-        field = self.at.locator('.widget-inline-hbox', has=self.page.get_by_text(name, exact=True)).locator('input')
+        field = self.control(name).locator('input')
         field.fill(str(value))
         field.press('Enter')
 
     def press(self, name, key):
         "Focus the slider of this name and press a key"
-        self.at.locator('.widget-inline-hbox', has=self.page.get_by_text(name, exact=True)).get_by_role('slider').focus()
+        self.control(name).get_by_role('slider').focus()
         self.page.keyboard.press(key)
 
-    def plot(self, code): return self.at.locator('.js-plotly-plot').evaluate(f'plot => {code}')
+    def plot(self, code):
+        "A value of what all views show: `plot.data` has their traces with the view as `meta`, `plot.titles` their titles"
+        return self.at.evaluate(f"""at => {{
+            const plots = [...at.querySelectorAll('.js-plotly-plot')].filter(o => o.data);
+            const plot = {{data: plots.flatMap(o => o.data.map(t => ({{meta: o.dataset.view, ...t}}))), titles: plots.map(o => o.layout.title?.text ?? '')}};
+            return {code};
+        }}""")
 
     def points(self, view): return self.plot(f"Math.max(0, ...plot.data.filter(t => t.meta === '{view}').map(t => t.x?.length ?? 0))")
 
     def wait_for_points(self, view, n):
-        self.page.wait_for_function(f"([plot, n]) => plot.data.some(t => t.meta === '{view}' && t.x?.length >= n)",
-                                    arg=[self.at.locator('.js-plotly-plot').element_handle(), n])
+        self.page.wait_for_function("([at, view, n]) => at.querySelector(`[data-view=${view}]`)?.data?.some(t => t.x?.length >= n)",
+                                    arg=[self.at.element_handle(), view, n])
 
-    def titles(self): return self.plot("plot.layout.annotations.map(a => a.text)")
+    def titles(self): return self.plot('plot.titles')
 
-    def title(self, words): return self.at.locator('.annotation-text').filter(has_text=re.compile(words)).first
+    def title(self, words): return self.at.locator('.gtitle, .annotation-text').filter(has_text=re.compile(words)).first
 
     def wait_for_title(self, words): self.title(words).wait_for()
 
     def spent(self):
-        "What the gauge says"
-        return next(int(m[1].replace(',', '')) for t in self.titles() if (m := re.match(r'([\d,]+) (of [\d,]+ )?queries', t)))
+        "What the strip says that the API was asked in all"
+        return int(re.search(r'in all ([\d,]+)', self.at.inner_text())[1].replace(',', ''))
 
-    def wait_for_gauge(self, n): self.wait_for_title(rf'^{n:,} of [\d,]+ queries')
+    def wait_for_gauge(self, n): self.at.get_by_text(re.compile(rf'(in all|run|^) ?{n:,}\b')).first.wait_for()
 
     def click_in(self, view, x, y, words):
         """Click at a place of a view, in parts of its width and height from the upper left, for a title with these words; again if it does not come,
         for the place moves while the figure is drawn anew"""
-        axes = self.plot(f"(t => t.xaxis + t.yaxis)(plot.data.find(t => t.meta === '{view}'))")
-        at = self.at.locator(f'.draglayer .{axes} .nsewdrag')
+        at = self.at.locator(f'[data-view={view}] .draglayer .nsewdrag').first
         at.scroll_into_view_if_needed()
         for _ in range(20):
             box = at.bounding_box()

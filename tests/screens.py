@@ -17,7 +17,8 @@ from PIL import Image
 from torch.func import functional_call
 from bidf_mkd.api import Api
 from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
-from bidf_mkd.data import draw
+from bidf_mkd.apps.training import exam_row
+from bidf_mkd.data import Episodes, draw
 from bidf_mkd.distillation import adapt, kd_loss
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.replay import Memory
@@ -37,16 +38,18 @@ params = {k: v.detach() for k, v in params.items()}
 def png(x):
     Image.fromarray(x.movedim(0, -1).numpy()).save(file := io.BytesIO(), 'png')
     return file.getvalue()
+new, meta = 'ÄΦ3ЯÑ', conv4(5)
+episodes = Episodes(torch.cat([draw(c, 20) for c in new]), torch.arange(5).repeat_interleave(20), n=30)
 apis = [black_box(), Api(classify(classifier(3, 'Ψb4Qß', 60)), 'Ψb4Qß', (3, 32, 32), 20_000)]
-memory, cfg = Memory(), Config(procedural=120, images=5, query=3, steps=4, joint_steps=60, inner_steps=2, distil_inner_steps=2, flip=False, budget=3000,
-                               replay_steps=10, final_steps=20)
+memory, cfg = Memory(), Config(procedural=300, images=5, query=3, joint_steps=200, replay_steps=10, final_steps=40, flip=False, budget=10_000)
 """
 APPS = dict(
     recovery=('RecoveryExplorer(black_box())', 'it.run(), it.wait()'),
     boundary=('BoundaryExplorer(api, lambda x: functional_call(net, params, (x,)), support)',
               "it.map_plane(), it.wait(), it.run(), it.wait(), it.pick('boundary query', 0)"),
     estimator=('EstimatorLab(black_box(), secret)', "[(it.settings['q'].set_trait('value', q), it.run(), it.wait()) for q in (2, 4, 16)]"),
-    training=('TrainingMonitor(meta_train(conv4(5), apis, cfg, memory=memory), memory, cfg.budget)', 'it.run(), it.wait()'),
+    training=('TrainingMonitor(lambda: meta_train(meta, apis, cfg, memory=memory), memory, cfg.budget, lambda: exam_row(meta, episodes))',
+              'it.run(), it.wait()'),
     task=('TaskExplorer(secret, names)', "[(it.choose(c), it.add([('a.png', png(x)) for x in draw(c, 5, seed=2)])) for c in names], it.choose(''), "
           "it.add([('new.png', png(x)) for c in names for x in draw(c, 2, seed=9)])"))
 
@@ -70,7 +73,7 @@ def main():
                 page.set_viewport_size(dict(width=width, height=1400))
                 page.wait_for_timeout(2000) # figures draw themselves anew
                 for i, name in enumerate(APPS, 1):
-                    at = page.locator('.jp-Cell').nth(i).locator('.jp-OutputArea-output')
+                    at = page.locator('.jp-Cell').nth(i).locator('.bidf-explorer')
                     at.scroll_into_view_if_needed()
                     at.screenshot(path=args.folder/f'{name}-{"dark" if dark else "light"}-{width}.png')
         assert not errors(page), errors(page)

@@ -43,9 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         s.heard.append(dict(self.headers) | dict(path=self.path))
         body = self.rfile.read(int(self.headers['content-length']))
         _, [(spec, raw)] = read_message(body, {k.lower(): v for k, v in self.headers.items()}, 'inputs')
-        if s.strict and len(spec['shape']) != 3: return self.do_400()
+        if s.strict and spec['shape'] != s.strict: return self.do_400()
         x = read_tensor(spec, raw)/(255 if spec['datatype'] == 'UINT8' else 1)
-        self.x = x[None] if s.strict else np.moveaxis(x, -1, 1) if s.nhwc else x
+        self.x = x[None] if x.ndim == 3 else np.moveaxis(x, -1, 1) if s.nhwc else x
         fault = s.faults.pop(0) if s.faults else s.always
         s.received.append((fault, len(self.x)))
         getattr(self, f'do_{fault}')()
@@ -151,9 +151,9 @@ def metadata(**change):
                 parameters=dict(classes=CLASSES)) | change
 
 @contextmanager
-def misbehaving(*faults, always='well', binary=True, datatype='FP32', meta=None, ready=(), nhwc=False, strict=False):
+def misbehaving(*faults, always='well', binary=True, datatype='FP32', meta=None, ready=(), nhwc=False, strict=None):
     """A server with faults; `received`: what happened to how many images, `heard`: headers. `ready`: what it says of the model, one time after the other;
-    `strict`: it takes single images without a batch dimension"""
+    `strict`: it takes nothing but this shape"""
     s = Quiet(('127.0.0.1', 0), Handler)
     s.faults, s.always, s.binary, s.ready, s.nhwc, s.strict = list(faults), always, binary, list(ready), nhwc, strict
     s.received, s.heard, s.over = [], [], Event()

@@ -4,9 +4,11 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from scipy.sparse import coo_array, csr_matrix
 
 from bidf_mkd.api import Api, ApiError, InvalidAnswer, error_words, from_scores
 from bidf_mkd.sources import adapted
@@ -29,27 +31,53 @@ TAKEN = { # form -> what a client answers with; all of it is `P`
     'a data frame': pd.DataFrame(P), 'a data frame with names': pd.DataFrame(P, columns=CLASSES),
     'columns in another order': pd.DataFrame(P, columns=CLASSES)[['owl', 'cat', 'dog']],
     'float32 columns': pd.DataFrame(P, columns=CLASSES).astype('float32'), 'an index of its own': pd.DataFrame(P, columns=CLASSES, index=[7, 3, 5, 1]),
+    'sparse': torch.tensor(P).to_sparse(), 'sparse rows': torch.tensor(P).to_sparse_csr(), 'rows that are sparse': list(torch.tensor(P).to_sparse()),
+    'a sparse matrix': csr_matrix(P), 'a sparse array': coo_array(P), 'a masked array that hides nothing': np.ma.array(P),
+    'an Arrow table': pa.table(dict(owl=P[:,2], cat=P[:,0], dog=P[:,1])), 'an Arrow batch': pa.record_batch(dict(cat=P[:,0], dog=P[:,1], owl=P[:,2])),
+    'columns of Arrow': pd.DataFrame(P, columns=CLASSES).astype('float64[pyarrow]'), 'columns that may be empty': pd.DataFrame(P).astype('Float64'),
+    'a generator': lambda: (row for row in P), 'a generator of tensors': lambda: iter(torch.tensor(P)), 'a map': lambda: map(list, P),
+    'values of a dict': dict(enumerate(P)).values(),
     'other names': pd.DataFrame(P, columns=['p0', 'p1', 'p2']), 'a dict of columns': OrderedDict(owl=P[:,2], dog=P[:,1].tolist(), cat=pd.Series(P[:,0]))}
+
+def answer(form): return TAKEN[form]() if callable(TAKEN[form]) else TAKEN[form]
 
 @pytest.mark.parametrize('form', TAKEN)
 def test_paid_answers_are_taken(form):
-    api = Api(lambda x: TAKEN[form], CLASSES, SHAPE, budget=4)
+    api = Api(lambda x: answer(form), CLASSES, SHAPE, budget=4)
     assert torch.allclose(api(IMAGES), torch.tensor(P).float(), atol=2e-3) and (api.n_queries, api.n_failed) == (4, 0)
 
 @pytest.mark.parametrize('form', TAKEN)
 def test_logits_are_taken(form):
-    api = Api(adapted(lambda x: TAKEN[form], answers='logits', classes=CLASSES), CLASSES, SHAPE)
+    api = Api(adapted(lambda x: answer(form), answers='logits', classes=CLASSES), CLASSES, SHAPE)
     assert torch.allclose(api(IMAGES), torch.tensor(P).softmax(1).float(), atol=2e-3)
 
 @pytest.mark.parametrize('answer, words', [
     ([[.5, .5], [1.]], 'got list'), (P*1j, 'complex'), (object(), 'got object'),
     (pd.DataFrame(P, columns=['cat', 'dog', 'fox']), 'cat, dog, fox'),
     (dict(cat=[1.]*4, dog=[0.]*4), 'cat, dog'), (dict(cat=P[:,0], error=P[:,1]), 'cat, error'),
+    (np.ma.masked_equal(P, 1), 'masked'), (list(np.ma.masked_equal(P, 0)), 'masked'), (np.ma.masked_all((4, 3)), 'masked'), (torch.tensor(P)*1j, 'complex'),
+    (torch.nested.nested_tensor([torch.tensor(P[0]), torch.tensor(P[1,:2])]), 'nested'),
+    (pa.table(dict(cat=P[:,0], dog=P[:,1], fox=P[:,2])), 'cat, dog, fox'),
+    (pa.array(P.tolist()), 'got'), (iter(P[:2]), 'got (2, 3)'), (iter([]), 'got (0,)'), (set(P[0]), 'got set'), (csr_matrix(P).T, 'got (3, 4)'),
+    (P.astype([('cat', 'f8'), ('dog', 'f8')]), 'got ndarray'),
     (P[:3], 'shape (4, 3), got (3, 3)'), (None, 'got ()'), (P.T, 'got (3, 4)')])
 def test_other_answers_are_named(answer, words):
-    api = Api(lambda x: answer, CLASSES, SHAPE)
+    "In words, before the API is called a second time"
+    calls = []
+    api = Api(lambda x: calls.append(x) or answer, CLASSES, SHAPE)
     with pytest.raises(InvalidAnswer) as e: api(IMAGES)
-    assert words in str(e.value) and len(str(e.value)) < 400 and api.n_failed == 4
+    assert words in str(e.value) and '\n' not in str(e.value) and len(str(e.value)) < 400 and api.n_failed == 4 and len(calls) == 1
+
+def test_a_generator_that_fails():
+    "Its error is one of the API, as it is where a function fails at once"
+    def rows(x):
+        yield P[0]
+        raise OSError('the line went dead')
+    for make in (lambda: rows), (lambda: from_scores(rows, CLASSES)), (lambda: adapted(rows, answers='logits')):
+        api = Api(make(), CLASSES, SHAPE)
+        with pytest.raises(ApiError, match='the API failed on 4 images: OSError: the line went dead'): api(IMAGES)
+        with pytest.raises(ApiError, match='failed on 1 image: '): api(IMAGES[:1])
+        assert api.n_failed == 5
 
 def scores(**p): return [dict(label=k, score=v) for k, v in p.items()]
 
@@ -59,6 +87,8 @@ def scores(**p): return [dict(label=k, score=v) for k, v in p.items()]
 def test_a_label_that_is_named_twice_is_added_up(answer, expected):
     api = Api(from_scores(lambda pictures: [answer]*len(pictures), CLASSES), CLASSES, SHAPE)
     assert torch.allclose(api(IMAGES), torch.tensor(expected).expand(4, 3))
+    again = Api(from_scores(lambda pictures: (answer for _ in pictures), CLASSES), CLASSES, SHAPE)     # from a generator
+    assert torch.equal(again(IMAGES), api(IMAGES))
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(CLASSES), st.floats(0, 1)), min_size=1, max_size=12))

@@ -184,10 +184,14 @@ def test_a_path_that_is_no_text(toy, tmp_path):
 
 FOREIGN = [ # command, a file of somebody in its folder, and what is in it
     ('run', 'metrics.json', '{"y": 1}'), ('run', 'run.json', '{"miles": 26}'), ('run', 'run.json', '[26]'), ('run', 'run.json', 'a run'),
-    ('run', 'sweep.json', '{"notebook": "toy.ipynb", "code": ""}'), ('run', 'sub/thesis.txt', 'years'), ('run', 'run.ipynb', '{}'),
-    ('sweep', 'sweep.json', '{"chimneys": 3}'), ('sweep', 'report.html', '<p>mine'), ('sweep', 'run.json', '{"params": {}, "state": "done"}'),
+    ('run', 'run.json', '{"params": {}, "state": "done"}'), ('run', 'run.json', '{"params": [], "code": "", "state": "failed"}'),
+    ('run', 'run.json', '{"params": {}, "code": "", "state": "finished"}'), ('run', 'run.json', '{"params": {}, "code": "", "state": "done"}'),
+    ('run', 'sweep.json', '{"notebook": "toy.ipynb", "code": "", "parameters": []}'), ('run', 'sub/thesis.txt', 'years'), ('run', 'run.ipynb', '{}'),
+    ('sweep', 'sweep.json', '{"chimneys": 3}'), ('sweep', 'sweep.json', '{"notebook": "a.ipynb", "code": [1, 2]}'),
+    ('sweep', 'report.html', '<p>mine'), ('sweep', 'run.json', '{"params": {}, "state": "done"}'),
     ('demo', 'results.json', '{}'), ('demo', 'log.jsonl', '{"level": "info"}'), ('demo', 'settings.json', '{"editor": "vim"}'),
-    ('demo', 'model.safetensors', ''), ('demo', 'run.json', '{"params": {}, "state": "done"}')]
+    ('demo', 'settings.json', '{"shape": "round", "joint_steps": 3}'), ('demo', 'model.safetensors', ''),
+    ('demo', 'run.json', '{"params": {}, "state": "done"}')]
 
 def contents(folder): return {p: p.read_bytes() for p in folder.rglob('*') if p.is_file()}
 
@@ -203,13 +207,45 @@ def test_a_folder_of_another(toy, tmp_path, word, name, text):
     assert code == 2 and 'expected an empty folder' in err and len(err.strip().splitlines()) == 1, err
     assert contents(tmp_path) == before
 
+SOOT = None, '{"chimneys": 3}', '{"notebook": "a.ipynb", "code": "b"}', '{"notebook": "a", "code": "b", "parameters": 3}', '[]', 'soot'
+
+@pytest.mark.parametrize('text', SOOT)
+def test_a_sweep_of_another(tmp_path, text):
+    if text: (tmp_path/'sweep.json').write_text(text)
+    for args in (), ('--csv',), ('--parquet',), ('--plot',):
+        code, said, err = command_here('results', tmp_path, *args)
+        assert code == 2 and not said and f'no sweep of ours in {tmp_path}' in err and len(err.splitlines()) == 1, err
+    assert [p.name for p in tmp_path.iterdir()] == ['sweep.json']*bool(text)
+
+def test_a_run_of_another_is_no_row(tmp_path):
+    (tmp_path/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='', parameters=['x'])))
+    for name, card in dict(ours=dict(params=dict(x=1), code='', state='queued'), theirs=dict(params=[1], state='done'), marathon=dict(miles=26)).items():
+        (tmp_path/name).mkdir()
+        (tmp_path/name/'run.json').write_text(json.dumps(card))
+    assert list(results(tmp_path).run) == ['ours'] and command_here('results', tmp_path)[0] == 0
+
+HEAD = b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}'
+NO_NOTEBOOKS = {'no JSON': b'x = 1', 'no UTF-8': b'{"cells": "\xff"}', 'empty': b'', 'a list': b'[]', 'no cells': HEAD + b'}',
+                'cells of text': HEAD + b', "cells": "x"}',
+                'an old format': b'{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}', 'no metadata': b'{"nbformat": 4, "cells": []}',
+                'cells of numbers': HEAD + b', "cells": [1]}', 'no parameters': HEAD + b', "cells": []}'}
+
+@pytest.mark.parametrize('what', NO_NOTEBOOKS)
+def test_a_notebook_that_is_none(tmp_path, what):
+    path = tmp_path/'mine.ipynb'
+    path.write_bytes(NO_NOTEBOOKS[what])
+    words = 'has no parameter `out`' if what == 'no parameters' else 'expected a Jupyter notebook of format 4'
+    for args in ('run', path, '--out', tmp_path/'out'), ('sweep', write_sweep(tmp_path/'s.yaml', notebook=str(path), out=str(tmp_path/'out'))):
+        code, _, err = command_here(*args)
+        assert code == 2 and str(path) in err and words in err and len(err.strip().splitlines()) == 1 and not (tmp_path/'out').exists(), err
+
 def test_a_folder_of_another_through_the_command(toy, tmp_path):
     "Also where a run of a sweep would go, a file in place of a folder, and in processes of their own; hidden files do not matter"
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2]))
     theirs = plan_runs(toy, grid(x=[1, 2]), tmp_path/'out')[1].folder
     theirs.mkdir(parents=True)
     (theirs/'notes.txt').write_text('mine')
-    (tmp_path/'out'/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='')))
+    (tmp_path/'out'/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='', parameters=[])))
     before = contents(tmp_path)
     code, _, err = said('sweep', path)
     assert code == 2 and 'expected an empty folder' in err and contents(tmp_path) == before, err
@@ -260,8 +296,21 @@ def test_words_have_the_types_of_yaml(toy, tmp_path):
     "Where the default of a parameter is None, or computed"
     toy.write_text(toy.read_text().replace('x = 1', 'horizon = None\\nthird = 1/3\\nx = 1').replace('y=x*x', 'y=[horizon, third]'))
     for i, (word, value) in enumerate({'5': 5, 'None': None, '1e-3': .001, '[1, a]': [1, 'a'], 'five': 'five', 'true': True}.items()):
-        code, _, err = command_here('run', toy, '--out', tmp_path/str(i), '-p', 'horizon', word, '-p', 'third', '.5')
+        code, _, err = command_here('run', toy, '--out', tmp_path/str(i), '-p', 'horizon', word, '-p', 'third', '.5', '-p', 'x', '2e1', '-p', 'seconds', '0')
         assert code == 0 and read_json(tmp_path/str(i)/'metrics.json') == dict(y=[value, .5]), err
+        assert repr(read_json(tmp_path/str(i)/'run.json')['params']['x']) == '20'
+
+@pytest.mark.parametrize('name, word, why', [
+    ('seconds', 'nan', 'seconds: expected numbers'), ('seconds', 'NaN', 'expected numbers'), ('x', 'nan', "expected int, got 'nan'"),
+    ('x', '5.5', 'expected int'), ('x', '1e400', 'expected int'), ('horizon', '.nan', 'expected a finite number'),
+    ('horizon', '[1, .inf]', 'expected a finite number'), ('horizon', '012', 'zeros in front'), ('horizon', '{a: -08}', 'zeros in front'),
+    ('third', '1:30', 'colons'), ('third', '1:30.5', 'colons'), ('horizon', '[1', "expected ',' or ']'"),
+    ('third', '!x 1', 'could not determine a constructor'), ('horizon', 'a: b: c', 'mapping values are not allowed')])
+def test_words_that_are_refused(toy, tmp_path, name, word, why):
+    "With yaml's reason, before anything starts"
+    toy.write_text(toy.read_text().replace('x = 1', 'horizon = None\\nthird = 1/3\\nx = 1'))
+    code, _, err = command_here('run', toy, '--out', tmp_path/'out', '-p', name, word)
+    assert code == 2 and why in err and f'{name}: ' in err and len(err.splitlines()) == 1 and not (tmp_path/'out').exists(), err
 
 def test_two_sweeps_of_one_folder(toy, tmp_path):
     path = write_sweep(tmp_path/'sweep.yaml', notebook=str(toy), out=str(tmp_path/'out'), grid=dict(x=[1, 2]), params=dict(seconds=6.))
@@ -305,7 +354,7 @@ def unanswered(journal):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_tells_no_secret(tmp_path):
     token = 'sesame-4711'
-    args = 'run', 'bidf_mkd', '-f', 'quick', '-p', 'steps', '6', '--out'
+    args = 'run', 'bidf_mkd', '-f', 'quick', *'-p steps 6 -p episodes 2 -p api_steps 20 --out'.split()
     code, out, err = said(*args, tmp_path/'whole', BIDF_MKD_TOKEN=token)
     assert code == 0, err
     process = command(*args, tmp_path/'cut', BIDF_MKD_TOKEN=token)

@@ -27,12 +27,35 @@ def again(page, lab, name):
 
 def play(page):
     "Run the first explorer of the page, and see what it spends"
-    e = Explorer(page, page.locator('.widget-vbox:has(> .widget-html [role])').first)
+    e = Explorer(page, page.locator('.bidf-explorer').first)
     before = e.spent()
     e.click('Run')
     while e.spent() <= before: page.wait_for_timeout(100)
     e.wait_for('done: step')
     e.wait_for_points('loss', 2)
+
+LIVE = """figure => {
+    const at = figure.getBoundingClientRect(), sheet = figure.querySelector('.im image').getBoundingClientRect();
+    return [sheet.x - at.x, sheet.y - at.y];
+}"""
+PICTURE = """async img => {
+    await img.decode();
+    const { naturalWidth: w, naturalHeight: h } = img, g = new OffscreenCanvas(w, h).getContext('2d');
+    g.drawImage(img, 0, 0);
+    const { data } = g.getImageData(0, 0, w, h), opaque = (x, y) => data[4*(y*w + x) + 3] > 250, many = n => n > 60;
+    const range = n => [...Array(n).keys()], scale = img.clientWidth/w, count = list => list.filter(Boolean).length;
+    const x = range(w).find(x => many(count(range(h).map(y => opaque(x, y))))), y = range(h).find(y => many(count(range(w).map(x => opaque(x, y)))));
+    return [img.offsetLeft + x*scale, img.offsetTop + y*scale];
+}"""
+
+def sheet_drawn(page):
+    "Where the first sheet of a lesson begins, in the picture that is there first and in the live figure that comes when the mouse does"
+    figure = page.locator('.jp-RenderedPlotly').first
+    picture = figure.locator('img.plot-img').evaluate(PICTURE)
+    figure.locator('img.plot-img').hover()
+    figure.locator('.im image').wait_for()
+    page.wait_for_timeout(1000) # JupyterLab takes a picture of it, which it saves
+    return [picture, figure.evaluate(LIVE)]
 
 def test_lesson(lab, page, tmp_path):
     "It runs without errors; its pictures are there, and are there again later"
@@ -51,8 +74,11 @@ def test_lesson(lab, page, tmp_path):
             bright[dark, width] = ImageStat.Stat(shot).mean[0]
     use_theme(page, dark=False)
     assert all(bright[False, w] > 150 > 100 > bright[True, w] for w in (1280, 1920)), bright
+    places = sheet_drawn(page)
     later = again(page, lab, name)
     wait_for_pictures(later, figures(name))
+    places += sheet_drawn(later)
+    assert max(abs(a - b) for p in places for a, b in zip(p, places[0])) <= 4, places
     assert not errors(page) + errors(later)
 
 def test_explorer(lab, page):

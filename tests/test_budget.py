@@ -17,7 +17,7 @@ from bidf_mkd.models import conv4, seeded
 from bidf_mkd.recovery import RECIPES, evolve, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, visit_cost
-from servers import CLASSES, FREE, SHAPE, classifier, misbehaving
+from servers import CLASSES, FREE, SHAPE, classifier, metadata, misbehaving
 
 class Service:
     "A stand-in for a real service: numpy inside, and its own count of the images that arrived"
@@ -53,17 +53,20 @@ def restored(path):
 
 PAID = 'well', '500', '503', 'busy', 'reset', 'close', 'truncated', 'nan', 'sums', 'shape', 'fatal'
 
+@pytest.mark.filterwarnings('ignore:model m takes 3 images')
 @quick
-@given(budget=st.integers(0, 60), calls=st.lists(st.integers(1, 12), max_size=8), batch=st.integers(1, 8), max_wait=st.sampled_from([0, 6, 60]),
+@given(budget=st.integers(0, 60), calls=st.lists(st.integers(1, 12), max_size=8), batch=st.integers(1, 8), fixed=st.sampled_from([-1, 3]),
+       max_wait=st.sampled_from([0, 6, 60]),
        faults=st.lists(st.sampled_from(PAID) | st.sampled_from(sorted(FREE - {'redirect'})), max_size=30), interrupted=st.sets(st.integers(0, 20)))
-def test_faults_of_a_server(budget, calls, batch, max_wait, faults, interrupted):
+def test_faults_of_a_server(budget, calls, batch, fixed, max_wait, faults, interrupted):
     "What certainly was not computed is never counted, everything that may have been is, in memory and on disk, also if a wait is interrupted"
     pauses = iter(range(1000))
     def sleep(seconds):
         if next(pauses) in interrupted: raise KeyboardInterrupt
-    with misbehaving(*faults) as s, pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+    meta = metadata(inputs=[dict(name='x', datatype='FP32', shape=[fixed, *SHAPE])])
+    with misbehaving(*faults, meta=meta) as s, pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(bidf_mkd.http_api.connection, 'sleep', sleep)
-        web, path, answered = HttpApi(s.url, 'm', budget=budget, batch=batch, retries=2, max_wait=max_wait), Path(folder)/'answers', 0
+        web, path, answered = HttpApi(s.url, 'm', budget=budget, batch=max(batch, fixed), retries=2, max_wait=max_wait), Path(folder)/'answers', 0
         meter = Api(Journal(web, path), CLASSES, SHAPE)
         for n in calls:
             before = counts(meter)

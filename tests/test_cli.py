@@ -141,10 +141,10 @@ def test_a_small_budget_is_shared(whole):
 @pytest.fixture
 def sweep_of_words(tmp_path):
     "A folder that looks like a sweep's, with runs of words from all over the world"
-    (tmp_path/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='')))
+    (tmp_path/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='', parameters=['word'])))
     for i, word in enumerate(('85.0 ± 0.7', 'Жλ', '中', '🐈')):
         (tmp_path/str(i)).mkdir()
-        (tmp_path/str(i)/'run.json').write_text(json.dumps(dict(params=dict(word=word), state='done')))
+        (tmp_path/str(i)/'run.json').write_text(json.dumps(dict(params=dict(word=word), code='', state='done', duration=1.)))
         (tmp_path/str(i)/'metrics.json').write_text('{"y": 1}')
     return tmp_path
 

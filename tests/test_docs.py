@@ -8,7 +8,8 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import pytest
 from fastcore.docments import docments
 
-from project import EXPORTING, LIB, NOTEBOOKS, ROOT, code_cells, python, read, relative
+from bidf_mkd.training import PRESETS
+from project import EXPORTING, LIB, NBS, NOTEBOOKS, ROOT, code_cells, python, read, relative
 
 sys.path.insert(0, str(ROOT/'docs'/'generate'))
 import figures, hooks, notebooks, reference, results
@@ -97,6 +98,31 @@ def test_reads_lists_and_tables_as_such(pages):
     "Markdown in notebooks may leave out the empty line above a list; on the site it would be no list"
     wrong = [(name, o) for name, page in pages.items() for o in page.paragraphs if re.search(r'^([-*|]|\d+\.) ', o, re.M)]
     assert not wrong, 'an empty line is missing'
+
+# The page on the paper
+
+PAPER = (ROOT/'docs'/'paper.md').read_text(encoding='utf-8')
+
+def linked(text):
+    "The functions and the assertions that a text links to: pairs of what the link says, and the source of the cell"
+    sides = [], []
+    for name, path, cell in re.findall(r'\[([^][]+)\]\(\.\./nbs/([\w/-]+\.ipynb)#(\w+)\)', text):
+        [found] = [c.source for c in read(NBS/path).cells if c.id == cell]
+        sides[not re.fullmatch(r'`\w+`', name)].append((name.strip('`'), found))
+    return sides
+
+def test_the_page_on_the_paper_names_what_there_is(pages):
+    "Each of its equations has a function of ours, and an assertion about it"
+    rows = re.findall(r'^\| \w.*', PAPER.partition('## Equations')[2].partition('## Settings')[0], re.M)[1:]
+    assert len(rows) > 15 and 'paper.html' in pages['index.html'].links and '$' not in pages['paper.html'].text
+    for row in rows: assert all(linked(row)), row
+    functions, assertions = linked(PAPER)
+    for name, found in functions: assert '#| export' in found and re.search(rf'^(def |class )?{name}\b', found, re.M), name
+    for name, found in assertions: assert re.search(r'^ *(for .*: )?assert ', found, re.M) and '#| export' not in found, name
+
+def test_the_page_on_the_paper_has_the_values_of_its_preset():
+    settings = re.findall(r'^\| `(\w+)` \| (\S+) \|', PAPER.partition('## Settings')[2].partition('## Where')[0], re.M)
+    assert len(settings) > 15 and {k: v for k, v in settings} == {k: str(getattr(PRESETS['paper'], k)) for k, _ in settings}
 
 # The parts that make it, one by one
 

@@ -41,6 +41,7 @@ def opened(chromium, lab):
     page = visit(chromium)
     page.set_viewport_size(dict(width=1400, height=1000))
     open_notebook(page, lab, 'apps')
+    page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
     run_all(page)
     yield page
     page.context.close()
@@ -87,6 +88,9 @@ def test_recovery(explorer, opened):
     e.press('step shown', 'ArrowLeft')
     e.wait_for_title(f'^Step (?!{re.escape(newest[5:])})')
     e.click_in('images', .75, .5, r'^Image 3 \(target: b\)')
+    for key, image in ('ArrowUp', 'Image 1 (target: a)'), ('ArrowLeft', 'Image 0 (target: a)'), ('ArrowDown', 'Image 2 (target: b)'):
+        e.at.locator('[data-view=images]').press(key)
+        e.wait_for_title(f'^{re.escape(image)}')
     e.click('Keep')
     e.wait_for('kept step')
     assert in_kernel(opened, '(len(recovery.memory), recovery.api.n_queries)') == (6, spent), 'looking costs nothing'
@@ -109,7 +113,7 @@ def test_boundary(explorer, opened):
     e.wait_for_gauge(spent)
     assert e.points('divergence') == 21
     assert e.plot("plot.data.filter(t => t.name === 'boundary query').length") == 3
-    e.click_in('images', .05, .5, '^boundary query 0')
+    e.click_in('images', .1, .25, '^query 0')
     e.click_in('plane', .93, .07, r'^-?\d+\.\d, -?\d+\.\d')
     assert in_kernel(opened, 'boundary.api.n_queries') == spent, 'all that was known'
     assert e.plot("plot.data.filter(t => t.meta === 'answers').map(t => t.name).join()") == 'API,student'
@@ -152,6 +156,8 @@ DROP = """text => {
     return data;
 }"""
 
+ANSWER = "JSON.stringify(plot.data.filter(t => t.meta === 'answer').map(t => t.x))"
+
 def upload(e, *paths):
     with e.page.expect_file_chooser() as chooser: e.click('Upload')
     chooser.value.set_files([str(p) for p in paths])
@@ -184,11 +190,10 @@ def test_own_task(explorer, opened, tmp_path):
         upload(e, *files[name])
         e.wait_for(f'3 added to {name}')
     e.wait_for_title('^(unsure: )?(rose|thorn).* · 0 queries')
-    before = e.titles()
+    before = e.plot(ANSWER)
     classes.select_option(index=0)
     stroke(e, (.8, .2), (.2, .8))
-    opened.wait_for_function("([plot, was]) => plot.layout.annotations.map(a => a.text).join() !== was",
-                             arg=[e.at.locator('.js-plotly-plot').element_handle(), ','.join(before)])
+    while e.plot(ANSWER) == before: opened.wait_for_timeout(100)
     assert in_kernel(opened, '(len(own.task.unnamed), own.probs.shape, own.classifier.classes_.tolist())') == (1, (1, 2), ['rose', 'thorn'])
     upload(e, tmp_path/'broken.png')
     assert 'broken.png is not a readable image' in e.wait_for('0 added') and e.at.locator('[role=alert]').is_visible()
@@ -197,13 +202,40 @@ def test_own_task(explorer, opened, tmp_path):
     e.at.locator('canvas[role=img]').dispatch_event('drop', dict(dataTransfer=dropped))
     e.wait_for('1 added to the images to be named')
     e.click_in('pictures', .05, .1, '^Image')
-    column, plot, said = (e.at.locator(o).bounding_box() for o in ('select[size]', '.js-plotly-plot', '[role=status]'))
-    assert plot['x'] + plot['width'] - column['x'] <= 1200 and max(o['y'] + o['height'] for o in (plot, said)) - column['y'] <= 640
     with opened.expect_download() as saved:
         e.at.get_by_text('More', exact=True).click()
         e.click('Download')
     with zipfile.ZipFile(saved.value.path()) as z:
         assert z.read('examples/thorn/001.png') == files['thorn'][1].read_bytes() and {'new/001.png', 'classifier.safetensors'} <= set(z.namelist())
+
+CONTROLS = """at => [...at.querySelectorAll('input, select, [role=slider]')].map(o => [o.ariaLabel || o.labels?.[0]?.textContent || '', o.title])"""
+
+def bounds(at):
+    "Left, top, right and bottom of what is seen of an element"
+    box = at.bounding_box()
+    return box['x'], box['y'], box['x'] + box['width'], box['y'] + box['height']
+
+@pytest.mark.parametrize('width, height', [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize('name', APPS)
+def test_layout(name, width, height, opened):
+    "An explorer is inside 1200 x 640, in a window of either size; figures inside it, controls with a name and an explanation"
+    opened.set_viewport_size(dict(width=width, height=height))
+    at = opened.locator('.bidf-explorer').nth(list(APPS).index(name))
+    at.scroll_into_view_if_needed()
+    if at.locator('.jupyter-widget-Collapse-open').count(): at.get_by_text('More', exact=True).click()
+    opened.wait_for_timeout(1000) # figures draw themselves anew
+    left, top, right, bottom = bounds(at)
+    assert right - left <= 1200 and bottom - top <= 640, (right - left, bottom - top)
+    for view in at.locator('.bidf-view').all():
+        l, t, r, b = bounds(view)
+        assert left <= l < r <= right + 1 and top <= t < b <= bottom + 1, view.get_attribute('data-view')
+    buttons, message = ('Run', 'Pause', 'Stop'), bounds(at.locator('[role=status], [role=alert]'))
+    if name == 'own': assert 0 < message[1] - bounds(at.get_by_role('button', name='Rename'))[3] < 20, 'likewise'
+    else:
+        assert all(bounds(at.get_by_role('button', name=n))[3] < top + 40 for n in buttons)
+        assert message[3] < top + 150, 'the message is right under the buttons'
+    controls = at.evaluate(CONTROLS)
+    assert controls and not [(name, about) for name, about in controls if not name or about in ('', 'null', name)]
 
 def test_an_error_is_a_sentence(opened):
     "An API that is out of order: the explorer says so, and goes on being one"

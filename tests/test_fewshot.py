@@ -51,6 +51,12 @@ def test_a_demo_names_images_from_folders(whole, folders, head):
     assert sum(right) >= 8      # of 12; guessing names 4
     assert 'src="http' not in page.read_text(encoding='utf-8')
 
+@pytest.mark.parametrize('option', ['--csv', '--report'])
+def test_a_file_that_cannot_be_written_is_named(whole, folders, option):
+    for path, why in {'/dev/full': 'No space left', folders/'no'/'file': 'No such file', folders: 'Is a directory'}.items():
+        code, _, err = classify(whole, folders, option, path, folders/'new'/'■-5.png')
+        assert code == 2 and str(path) in err and why in err and len(err.splitlines()) == 1, err
+
 def test_json(whole, folders):
     code, said, _ = classify(whole, folders, '--json', folders/'new'/'■-5.png')
     assert code == 0 and [r['class'] in CLASSES and set(r['probabilities']) == set(CLASSES) for r in json.loads(said)] == [True]
@@ -180,9 +186,13 @@ def test_folders_as_people_have_them(folders):
     assert {c: len(v) for c, v in found.items()} == dict.fromkeys(CLASSES, 5)
 
 def test_names_and_links_that_are_wrong(folders):
-    (folders/'examples'/'gone').symlink_to(folders/'nowhere')
-    with pytest.raises(ValueError, match='a link to a folder that is not there'): support_files(folders/'examples')
-    (folders/'examples'/'gone').unlink()
+    for to, why in (folders/'nowhere', 'No such file or directory, it is a link to'), (None, 'Too many levels of symbolic links'):
+        for at in folders/'examples'/'gone', folders/'examples'/CLASSES[0]/'gone', folders/'examples'/CLASSES[0]/'gone.png':
+            at.symlink_to(to or at.name)                              # or to itself
+            with pytest.raises(ValueError, match=f'{at.name} cannot be read: {why}'): support_files(folders/'examples')
+            at.unlink()
+    for name in 'notes.txt', '.#0.png': (folders/'examples'/CLASSES[0]/name).symlink_to(folders/'nowhere')
+    with pytest.warns(UserWarning, match='1 .txt'): assert len(support_files(folders/'examples')[CLASSES[0]]) == 5
     os.rename(folders/'new'/'■-5.png', os.fsencode(folders/'new') + b'/caf\xe9.png')
     for paths in [folders/'new'], [Path(os.fsdecode(os.fsencode(folders/'new') + b'/caf\xe9.png'))]:
         with pytest.raises(ValueError, match='expected a name in UTF-8'): query_files(paths)

@@ -1,5 +1,5 @@
 "APIs over HTTP: a server in a process of its own, one that misbehaves on purpose, and messages that make no sense."
-import asyncio, inspect, json, logging, os, random, shutil, signal, socket, subprocess, sys, time
+import asyncio, inspect, json, logging, math, os, random, shutil, signal, socket, subprocess, sys, time
 from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import ExitStack, contextmanager
 from threading import Barrier, Event, Thread, active_count
@@ -157,7 +157,7 @@ def test_nobody_there():
     web.server.open = web.server._pool()                              # connections that are open already would do
     with pytest.raises(ApiError, match='is it running.*after 2 attempts'): web(torch.rand(3, *SHAPE))
     assert (web.n_queries, web.n_failed) == (0, 0)
-    with pytest.raises(ApiError, match='is it running'): HttpApi(s.url, 'm', retries=0)
+    with pytest.raises(ApiError, match='is it running, and is the url right'): HttpApi(s.url, 'm', retries=0)
 
 def test_a_retry_has_to_be_paid_for():
     with misbehaving(always='500') as s:
@@ -166,7 +166,7 @@ def test_a_retry_has_to_be_paid_for():
         assert sent(s) == [3, 3] and web.n_failed == 6
         s.always = 'well'
         web(torch.rand(1, *SHAPE))
-        with pytest.raises(BudgetExceeded): web(torch.rand(1, *SHAPE))
+        with pytest.raises(BudgetExceeded, match='1 more image asked for'): web(torch.rand(1, *SHAPE))
     assert (web.n_queries, web.n_failed, sum(sent(s))) == (1, 6, 7)
 
 def test_meters_and_journals_know_what_failed(tmp_path):
@@ -231,6 +231,35 @@ def test_urls_that_are_refused(url):
     with pytest.raises(ValueError, match='BIDF_MKD_TOKEN') as e: Connection(url)
     assert 'word@' not in str(e.value) and 'key=' not in str(e.value)
 
+PLACES = { # urls of places that cannot be -> what is said of them
+    'http://h:65536': 'a port from 1 to 65535, got 65536', 'http://h:99999/models': 'got 99999', 'http://h:0': 'got 0', 'http://h:-1': 'got -1',
+    'http://[::1]:70000': 'got 70000', 'http://h:http': "Invalid port: 'http'", 'http://two words': "can be called 'two words'", 'http://a..b': "'a..b'",
+    'http://.a': "'.a'", 'http://-a.example': "'-a.example'", 'http://a|b:80': "'a|b'", 'http://*.example': "'*.example'", 'http://' + 'a'*64: "called 'aaa",
+    'http://' + 'abc.'*64 + 'd': "called 'abc.abc.", 'http://1.2.3.999': "Invalid IPv4 address: '1.2.3.999'", 'http://[::g]': 'expected http'}
+
+@pytest.mark.parametrize('url', PLACES)
+def test_places_that_cannot_be(url, monkeypatch):
+    "One rule for urls of servers, through the command too, and of proxies"
+    code, _, err = command_here('demo', '--api', url)
+    assert code == 2 and f'url: {PLACES[url]}' in err or PLACES[url] in err and 'error: url: ' in err, err
+    assert len(err.splitlines()) == 1 and len(err) < 300
+    monkeypatch.setenv('http_proxy', url)
+    with pytest.raises(ValueError) as e: Connection('http://models.example')
+    assert PLACES[url] in str(e.value) and str(e.value).startswith('http_proxy: ')
+
+@pytest.mark.parametrize('url', ['http://ho_st', 'http://a.', 'http://ü.example:65535', 'http://[fe80::1]:1', 'http://10.0.0.1', 'http://m-1.svc.cluster.local:80/v1/x'])
+def test_places_that_can_be(url): assert httpx.URL(url) == Connection(url).url
+
+NO_NUMBERS = dict(batch=[2.5, '5', True, None, math.nan, 0], rate=['fast', math.nan, 0, [1]], timeout=['1', None, math.nan, math.inf, -1],
+                  retries=[1.5, '3', None, math.nan], max_wait=[math.nan, '9', -1], budget=[math.nan, '5', None, -1], tolerance=[math.nan, 'small'])
+
+@pytest.mark.parametrize('name', NO_NUMBERS)
+def test_settings_that_are_no_numbers(name):
+    with misbehaving() as s:
+        for value in NO_NUMBERS[name]:
+            with pytest.raises(ValueError, match=f'{name}: expected .*, got '): HttpApi(s.url, 'm', **{name: value})
+        assert not s.received
+
 # what a server says of its model
 
 def output(name='p', shape=(-1, 5), datatype='FP32'): return dict(name=name, datatype=datatype, shape=list(shape))
@@ -240,13 +269,14 @@ def image_input(*shape, datatype='FP32'): return [dict(name='x', datatype=dataty
 FITS = {
     'maps': (dict(outputs=[output(shape=(-1, 5, 1, 1))]), dict(always='maps')), 'nhwc': (dict(inputs=image_input(-1, 16, 16, 1)), dict(nhwc=True)),
     'no batch dimension': (dict(inputs=image_input(*SHAPE), outputs=[output(shape=[5])]), {}),
-    'one image, without a batch dimension': (dict(inputs=image_input(*SHAPE), outputs=[output(shape=[5])]), dict(strict=True)),
+    'one image, without a batch dimension': (dict(inputs=image_input(*SHAPE), outputs=[output(shape=[5])]), dict(strict=[*SHAPE])),
     'nhwc without a batch dimension': (dict(inputs=image_input(16, 16, 1)), dict(nhwc=True)),
     'BF16 answers': (dict(outputs=[output(datatype='BF16')]), dict(always='bf16')),
     'BF16 images': (dict(inputs=image_input(-1, *SHAPE, datatype='BF16')), {}),
     'BF16 images as text': (dict(inputs=image_input(-1, *SHAPE, datatype='BF16')), dict(binary=False)),
     'a label beside it': (dict(outputs=[output('label', [-1], 'INT64'), output(), output('features', [-1, 512])]), {}),
-    'a batch of two': (dict(inputs=image_input(2, *SHAPE), outputs=[output(shape=(2, 5))]), {}),
+    'a batch of one': (dict(inputs=image_input(1, *SHAPE), outputs=[output(shape=(1, 5))]), dict(strict=[1, *SHAPE])),
+    'classes that are numbers': (dict(parameters=dict(classes=[0, 1, 2, 3.5, '4'])), {}),
     'lengths that are not said': (dict(inputs=image_input(-1, 1, -1, -1), outputs=[output(shape=(-1, -1))]), {}),
     'nothing': (dict(inputs=[], outputs=None, parameters=None), {})}
 
@@ -259,7 +289,20 @@ def test_metadata_that_fit(what):
         web = HttpApi(s.url, 'm', budget=5, **given)
         assert torch.allclose(web(x), torch.from_numpy(classifier(x)), atol=.02 if 'BF16' in what else 1e-5)
     assert web.shape == SHAPE and (web.n_queries, web.n_failed) == (5, 0) and web.signature.layout == ('nhwc' if 'nhwc' in what else 'nchw')
-    assert sent(s) == {'one image, without a batch dimension': [1]*5, 'a batch of two': [2, 2, 1]}.get(what, [5])
+    assert sent(s) == ([1]*5 if what in ('one image, without a batch dimension', 'a batch of one') else [5])
+    assert what != 'classes that are numbers' or web.classes == ('0', '1', '2', '3.5', '4')
+
+@pytest.mark.parametrize('fixed, n, faults, parts', [(2, 5, (), [2, 2, 2]), (8, 3, (), [8]), (8, 8, (), [8]), (3, 4, ('500', '429'), [3, 3, 3, 3])])
+def test_a_batch_of_a_fixed_size_is_filled_up(fixed, n, faults, parts):
+    "What fills it up is computed, so it counts, and a call that cannot pay for it is not made"
+    x, billed = torch.rand(n, *SHAPE), sum(parts) - fixed*len({*faults} & FREE)
+    meta = metadata(inputs=image_input(fixed, *SHAPE), outputs=[output(shape=(fixed, 5))])
+    with misbehaving(*faults, meta=meta, strict=[fixed, *SHAPE]) as s:
+        with pytest.warns(UserWarning, match=f'takes {fixed} images at a time'): web = HttpApi(s.url, 'm', budget=billed)
+        assert torch.allclose(web(x), torch.from_numpy(classifier(x)), atol=1e-5)
+        assert sent(s) == parts and (web.n_queries, web.n_failed) == (n, billed - n)
+        with pytest.raises(BudgetExceeded): web(x[:1])
+        assert sent(s) == parts
 
 TWO = dict(outputs=[output('logits'), output('softmax')])
 CONTRADICTS = {
@@ -273,6 +316,14 @@ CONTRADICTS = {
     'pixels, not classes': (dict(outputs=[output(shape=(-1, 5, 16, 16))]), {}, 'each of 5 classes'),
     'channels first or last': (dict(inputs=image_input(-1, 3, 9, 3)), {}, 'give layout='),
     'another shape': ({}, dict(shape=(3, 16, 16)), 'the server expects (1, 16, 16)'), 'another layout': ({}, dict(layout='hwc'), 'nchw or nhwc'),
+    'nhwc for nchw': (dict(inputs=image_input(-1, 3, 32, 32)), dict(layout='nhwc'), 'shape (3, 32, 32), which is nchw; got nhwc'),
+    'nchw for nhwc': (dict(inputs=image_input(-1, 16, 16, 1)), dict(layout='nchw'), 'which is nhwc; got nchw'),
+    'nhwc for nchw, without a batch dimension': (dict(inputs=image_input(1, 28, 28)), dict(layout='nhwc'), 'which is nchw'),
+    'nhwc for nchw of any size': (dict(inputs=image_input(-1, 3, -1, -1)), dict(layout='nhwc'), 'which is nchw'),
+    'nhwc and a shape of nchw': (dict(inputs=image_input(-1, 3, 32, 32)), dict(layout='nhwc', shape=(3, 32, 32)), 'the server expects'),
+    'fewer images than a batch has': (dict(inputs=image_input(8, *SHAPE)), dict(batch=3), 'batch: it takes 8 images at a time, got 3'),
+    'classes that are no names': (dict(parameters=dict(classes=[True, None, 1, 2, 3])), {}, 'give classes='),
+    'classes that are equal as text': (dict(parameters=dict(classes=[1, '1', 2, 3, 4])), {}, 'must differ'),
     'no shape': (dict(inputs=image_input(-1, -1, -1, 3)), {}, 'give shape='), 'two inputs': (dict(inputs=image_input(-1, *SHAPE)*2), {}, 'one input')}
 
 @pytest.mark.parametrize('what', CONTRADICTS)
@@ -281,7 +332,7 @@ def test_contradictions_are_told_before_anything_is_paid(what):
     with misbehaving(meta=metadata(**change)) as s:
         with pytest.raises(ValueError) as e: HttpApi(s.url, 'm', **given)
     said = str(e.value)
-    assert words in said and s.url in said and len(said) < 400 and '\n' not in said and not s.received, said
+    assert words in said and (s.url in said or 'must differ' in said) and len(said) < 400 and '\n' not in said and not s.received, said
 
 def test_an_output_is_chosen():
     "By its name, also where the first one fits"
@@ -308,24 +359,59 @@ def test_a_version_is_chosen(version):
     ('[fd12::7]', 'fd00::/8', True), ('[fe80::7]', 'fd00::/8', False), ('models.example', 'fd00::/8', False), ('[fd12::7]', '[fd00::]/8', True),
     ('[fd12::7]', 'a, [fd12::7]', True), ('10.1.2.3', '10.0.0.0/8,fd00::/8', True), ('11.1.2.3', '10.0.0.0/8', False), ('models.example', '.example', True),
     ('models.example', 'fe80::%eth0/64, a/b, 1/2, models.example', True), ('models.example', 'other, *', True),
+    ('models.example', 'models.example:81', True), ('models.example', 'models.example:82', False), ('a.models.example', 'x, .models.example:81', True),
+    ('10.1.2.3', '10.1.2.3:81', True), ('10.1.2.3', '10.1.2.3:8', False), ('[fd12::7]', '[fd12::7]:81', True), ('[fd12::7]', '[fd12::7]:82', False),
     ('models.example', '', False), ('[::1]', '', True)])
 def test_no_proxy(host, no_proxy, direct, monkeypatch):
     for scheme in 'http', 'https':
         monkeypatch.setenv(f'{scheme}_proxy', 'proxy.example:3128')
         monkeypatch.setenv('no_proxy', no_proxy)
-        proxy = proxy_for(httpx.URL(f'{scheme}://{host}:81'))
-        assert proxy is None if direct else str(proxy.url) == 'http://proxy.example:3128'
+        found = proxy_for(httpx.URL(f'{scheme}://{host}:81'))
+        assert found is None if direct else str(found[0].url) == 'http://proxy.example:3128' and found[1] == f'{scheme}_proxy'
         Connection(f'{scheme}://{host}:81')
 
 def test_a_proxy_is_asked(monkeypatch):
-    "And a mistake in its address is named without the password that may be in it"
     with misbehaving() as s:
         monkeypatch.setenv('http_proxy', s.url)
         with pytest.raises(ApiError, match='404'): Connection('http://models.example').ready('v2/health/ready')
     assert s.heard[0]['Host'] == 'models.example'
-    monkeypatch.setenv('http_proxy', 'http://me:word@proxy:port')
-    with pytest.raises(ValueError, match='HTTP_PROXY or ALL_PROXY: expected http://host:port') as e: Connection('http://models.example')
-    assert 'word' not in str(e.value)
+    monkeypatch.setenv('no_proxy', 'models.example:80')               # the port that is meant where none is said
+    assert not Connection('http://models.example').proxy and Connection('https://models.example').proxy is None
+
+PROXIES = {'http://me:word@proxy:port': 'expected http://host:port', 'ftp://me:word@proxy:1': 'expected http://host:port', 'http://': 'expected http://host:port',
+           'http://proxy:1/path': 'expected http://host:port', 'http//proxy:1': 'expected http://host:port', ':3128': 'expected http://host:port',
+           'proxy:99999': 'a port from 1 to 65535', 'http://me:word@two words:1': "no host can be called 'two words'",
+           'socks5://me:word@proxy:1': 'needs socksio'}
+
+@pytest.mark.parametrize('proxy', PROXIES)
+@pytest.mark.parametrize('name', ['http_proxy', 'ALL_PROXY'])
+def test_a_proxy_that_is_none(proxy, name, monkeypatch):
+    "It is named by its variable, without the password that may be in it"
+    monkeypatch.setitem(sys.modules, 'socksio', None)
+    monkeypatch.setenv(name, proxy)
+    code, _, err = command_here('demo', '--api', 'http://models.example')
+    assert code == 2 and f'error: {name}: ' in err and PROXIES[proxy] in err and 'word@' not in err and len(err.splitlines()) == 1, err
+
+@pytest.mark.parametrize('name', ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'])
+def test_a_proxy_that_is_not_there(name, monkeypatch):
+    "The proxy is to blame, and its variable, not the server"
+    [port] = free_ports(1)
+    monkeypatch.setenv(name, f'http://me:word@127.0.0.1:{port}')
+    code, _, err = command_here('demo', '--api', 'http://models.example', '--retries', '0')
+    assert code == 2 and f'http://models.example through the proxy http://127.0.0.1:{port} ({name}): no connection' in err and 'is the proxy running' in err
+    assert 'word' not in err and len(err.splitlines()) == 1
+
+@pytest.mark.parametrize('status, words', [(407, 'no connection (407 ON PURPOSE)'), (502, 'no connection (502 ON PURPOSE)')])
+def test_a_proxy_that_refuses(status, words, monkeypatch):
+    def refuse(self): self.send_response(status, 'ON PURPOSE'); self.send_header('content-length', '0'); self.end_headers()
+    with misbehaving() as s, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(s.RequestHandlerClass, 'do_CONNECT', refuse, raising=False)
+        patch.setattr(s.RequestHandlerClass, 'do_GET', refuse)
+        monkeypatch.setenv('all_proxy', s.url)
+        with pytest.raises(ApiError) as e: Connection('https://models.example', retries=0).ready('v2/health/ready')
+        assert f'through the proxy {s.url} (all_proxy): {words}' in str(e.value)
+        with pytest.raises(ApiError) as e: Connection('http://models.example', retries=0).ready('v2/health/ready')
+        assert f'through the proxy {s.url} (all_proxy): it answered {status}' in str(e.value) and ('user and a password' in str(e.value)) == (status == 407)
 
 CERTIFICATES = 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'
 
@@ -341,6 +427,21 @@ def test_certificates_that_are_none(name, what, tmp_path, monkeypatch):
     assert '\n' not in str(e.value)
     code, _, err = command_here('demo', '--api', 'https://models.example')
     assert code == 2 and name in err and str(path) in err and len(err.splitlines()) == 1
+
+CERTIFIED = [ # variable, what it names (FOLDER, FILE and GONE are made), which part of it is named, and why
+    ('SSL_CERT_FILE', 'FOLDER', 'FOLDER', 'Is a directory'), ('SSL_CERT_DIR', 'GONE', 'GONE', 'No such file'),
+    ('SSL_CERT_DIR', 'FILE', 'FILE', 'Not a directory'),
+    ('SSL_CERT_DIR', f'FOLDER{os.pathsep}GONE', 'GONE', 'No such file'), ('SSL_CERT_DIR', f'FOLDER{os.pathsep}FILE', 'FILE', 'Not a directory'),
+    ('SSL_CERT_FILE', 'FILE/x', 'FILE/x', 'Not a directory'), ('REQUESTS_CA_BUNDLE', 'GONE', 'GONE', 'No such file')]
+
+@pytest.mark.parametrize('name, value, part, why', CERTIFIED)
+def test_certificates_of_another_kind(name, value, part, why, tmp_path, monkeypatch):
+    import certifi
+    def place(text): return text.replace('FOLDER', str(tmp_path)).replace('FILE', certifi.where()).replace('GONE', str(tmp_path/'gone'))
+    for o in CERTIFICATES: monkeypatch.delenv(o, raising=False)
+    monkeypatch.setenv(name, place(value))
+    with pytest.raises(ValueError) as e: Connection('https://models.example')
+    assert f'{name}: expected certificates (PEM), cannot read {place(part)}: {why}' in str(e.value)
 
 def test_certificates_that_are_there(tmp_path):
     import certifi
@@ -676,7 +777,8 @@ def test_waiting_is_not_paying(whole, tmp_path, slept):
     with serving(zoo_apis(Zoo(whole/'zoo')), napping(naps)) as url:
         args = *SMALL, '--out', out, '--api', url, '--budget', '800'
         code, _, err = command_here(*args, '--max-wait', '200')
-        assert code == 2 and 'asks to wait 300 s' in err and 'on the bill' not in err and 'go on with' in err, err
+        assert code == 2 and 'asks to wait 300 s' in err and 'try again then' in err and 'on the bill' not in err and 'kept' not in err, err
+        assert [p.name for p in out.iterdir()] == ['.lock']           # a start that failed leaves nothing
         for end, expected in (signal.SIGKILL, -9), (signal.SIGINT, 130):
             process = command(*args)
             while 'waiting 300 s' not in (line := process.stderr.readline()): assert line, process.communicate()
@@ -715,6 +817,17 @@ def test_options_of_a_server(option, whole, tmp_path):
         assert code == 2 and len(err.splitlines()) == 1 and option.split()[0].strip('-').replace('-', '_') in err.replace('-', '_'), err
     code, _, err = command_here('demo', *option.split())
     assert code == 2 and 'give --api URL' in err
+
+@pytest.mark.parametrize('way', [4, 12])
+def test_a_server_of_other_tasks(way, tmp_path):
+    "A demo is about tasks of five classes"
+    def f(x): return np.full((len(x), way), 1/way)
+    with serving(dict(m=Api(f, range(way), (3, 32, 32)), n=Api(f, range(way), (3, 32, 32)))) as url:
+        code, _, err = command_here(*SMALL, '--out', tmp_path/'demo', '--api', url)
+        assert code == 2 and f'{url} serves models of {way} classes' in err and 'bidf-mkd learn' in err and len(err.splitlines()) == 1, err
+        assert httpx.get(f'{url}/v2/usage').json()['n_queries'] == 0 and not (tmp_path/'demo').exists()
+        code, _, err = command_here(*SMALL, '--out', tmp_path/'demo', '--api', f'{url}/nope')
+        assert code == 2 and '404' in err and 'kept' not in err and len(err.splitlines()) == 1 and not (tmp_path/'demo').exists(), err
 
 def test_ctrl_c_ends_a_server(whole):
     with served(whole/'zoo', '--port', '0') as (url, process):

@@ -16,6 +16,7 @@ from bidf_mkd.recovery import RECIPES, recover, recovery_cost, select_procedural
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, run_costs
 from project import command, command_here, finish, python
+from servers import misbehaving
 from third_party import write_apis
 
 CLIENTS = """
@@ -53,7 +54,7 @@ ENTRIES = {
     2: dict(name='two', function='strips_clients:two', classes=['left', 'right'], shape=[1, 12, 40], price=.01),
     3: dict(name='three', function='strips_clients:three', classes=['a', 'b', 'c'], shape=[3, 24, 24], layout='nchw'),
     7: dict(name='seven', function='strips_clients:seven', classes=[f's{i}' for i in range(7)], shape=[3, 30, 21]),
-    1000: dict(name='many', function='strips_clients:thousand', classes=[f'n{i}' for i in range(1000)], shape=[3, 96, 96], answers='logits')}
+    1000: dict(name='many', function='strips_clients:thousand', classes=[f'n{i}' for i in range(1000)], shape=[3, 64, 64], answers='logits')}
 QUICK = [o for change in ('procedural 200', 'images 4', 'query 3', 'steps 3', 'distil_steps 1', 'distil_inner_steps 3', 'replay_steps 2', 'meta_batch 1',
                           'joint_steps 20', 'prototype_steps 6', 'final_steps 8') for o in ('-p', *change.split())]
 
@@ -204,6 +205,18 @@ def test_other_settings_and_a_failing_api_are_told(learned, tmp_path):
     (tmp_path/'strips_clients.py').write_text('def two(x): raise RuntimeError("the model fell over")\nthree = two')
     code, _, err = finish(command('learn', path, '--out', tmp_path/'out', '--size', 16, *QUICK))
     assert code == 2 and 'the model fell over' in err and 'Traceback' not in err
+
+@pytest.mark.parametrize('fault, claims', [('loading', False), ('429', False), ('400', False), ('redirect', False), ('500', True)])
+def test_a_server_that_never_answered_claims_nothing(tmp_path, fault, claims):
+    "Unless images may be on the bill: then the folder remembers them"
+    out, path = tmp_path/'out', tmp_path/'apis.yaml'
+    with misbehaving(always=fault) as s:
+        s.elsewhere = s.url
+        path.write_text(f'apis: [{{url: "{s.url}", model: m, max_wait: 0, retries: 0}}]')
+        ends = [command_here('learn', path, '--out', out, '--size', 16, '--seed', seed, *QUICK) for seed in (0, 1)]
+    left = {p.name for p in out.iterdir() if p.name[0] != '.'}
+    assert [code for code, _, _ in ends] == [2, 2] and bool(left) == ('kept' in ends[0][2]) == claims and ('on the bill' in ends[0][2]) == claims, ends
+    assert ('was begun with seed=0, not 1' in ends[1][2]) == claims and s.received
 
 def test_a_dry_run_asks_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv('RECEIVED', str(tmp_path/'received'))

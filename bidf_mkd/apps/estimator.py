@@ -11,8 +11,8 @@ import ipywidgets as W
 import torch
 from torch.nn import functional as F
 from .. import viz
-from ..api import INPUT_POLICIES, Api
-from .explorer import Explorer, SMALL, gauge_end, with_budget
+from ..api import INPUT_POLICIES, Api, count_of
+from .explorer import Explorer, SMALL, gauge_end, spent_on, with_budget
 from .recovery import recovery_settings
 from ..data import as_float
 from ..estimator import FAMILIES, zo_grad
@@ -30,7 +30,7 @@ class EstimatorLab(Explorer):
         images:int=2,               # images per class
         seed:int=0
     ):
-        self.api, self.model, self.seed, self.limit = api, model, seed, api.budget
+        self.api, self.model, self.seed, self.limit, self.queries_before = api, model, seed, api.budget, api.n_queries
         self.labels = torch.arange(api.way).repeat_interleave(images)
         self.images = as_float(procedural(len(self.labels), *api.shape[:2], seed))
         self.measure = 'saved' if model is None else 'cosine'
@@ -38,18 +38,20 @@ class EstimatorLab(Explorer):
         accepts = W.Dropdown(options=list(INPUT_POLICIES), description='accepts',
                              tooltip='what the API does to the images: eight_bit rounds them to 256 levels')
         settings = {k: w for k, w in recovery_settings(api, 40, 1000).items() if k != 'steps'} | dict(accepts=accepts)
-        start = viz.film_strip([('procedural images', self.images)], 'Images to start from')
-        rows = (dict(images=start), dict(quality=viz.points([], 'q', self.measure, **SMALL), loss=viz.curves([], 'loss', **SMALL)),
-                dict(gauge=viz.gauge(api.n_queries, api.budget)))
-        super().__init__(settings, rows, [self.button('Clear', self.clear, 'trash')])
+        self.scale = 2 if len(self.labels) < 13 else 1
+        start = viz.film_strip([('procedural images', self.images)], 'Images to start from', self.scale)
+        rows = (dict(images=start), dict(quality=viz.points([], 'q', self.measure, title='Gradient quality', **SMALL),
+                                         loss=viz.curves([], 'loss', title='Recovery', **SMALL)))
+        super().__init__(settings, rows, [self.button('Clear', self.clear, 'trash', 'forget all results')], ('directions', 'q', 'mu', 'accepts', 'budget'))
 
     def loss(self, ask): return lambda x: inversion_loss(ask(x.clamp(0, 1)), self.labels.repeat(len(x)//len(self.labels)))
 
     def steps(self):
         v, n = self.values, len(self.labels)
         least = n*(2*(v['q'] + 1) + (self.model is None))
-        if v['budget'] < least: raise ValueError(f'budget: an estimate for {n} images and a step of their recovery cost {least:,} queries, got {v["budget"]:,}')
-        self.limit = gauge_end(self.api, v['budget'])
+        if v['budget'] < least:
+            raise ValueError(f'budget: an estimate for {count_of(n, "image")} and a step of their recovery cost {least:,} queries, got {v["budget"]:,}')
+        self.queries_before, self.limit = self.api.n_queries, gauge_end(self.api, v['budget'])
         self.setting = f"{v['directions']}, q {v['q']}, mu {v['mu']:.3g}" + f", {v['accepts']}"*(v['accepts'] != 'float')
         self.records = [r for r in self.records if r['setting'] != self.setting]
         return self.try_out(with_budget(self.api, v['budget'], accepts=v['accepts']), v)
@@ -82,11 +84,12 @@ class EstimatorLab(Explorer):
         if not known: return ''
         return f"{self.setting}: {self.measure} {self.measured[-1][self.measure]:.3f}, loss {known[-1]['loss']:.3f} after {known[-1]['n_queries']:,} queries"
 
+    def spent(self): return spent_on(self.api, self.queries_before, self.limit)
+
     def draw(self):
-        self.views['gauge'] = viz.gauge(self.api.n_queries, self.limit)
         self.views['quality'] = viz.points(self.measured, 'q', self.measure, 'directions', 'Gradient quality', **SMALL)
-        self.views['loss'] = viz.curves(self.records, 'loss', by='setting', title='Recovery', width=560, height=270)
-        self.views['images'] = viz.film_strip([('procedural images', self.images), *list(self.strip.items())[-6:]], 'Images recovered per setting')
+        self.views['loss'] = viz.curves(self.records, 'loss', by='setting', title='Recovery', **SMALL)
+        self.views['images'] = viz.film_strip([('procedural images', self.images), *list(self.strip.items())[-3:]], 'Images recovered per setting', self.scale)
 
     def clear(self):
         "Forget all results"

@@ -63,10 +63,17 @@ def feature_map(
 )->go.Figure:
     "Examples and images on the plane in which the examples vary most"
     at, where, share = plane_map(zs, zq)
-    w, h = SIZES['map']
-    fig = go.Figure(layout=dict(template=viz.STYLE, width=w, height=h, margin=dict(l=16, r=16, t=40, b=8), showlegend=False,
-                                title_text=f'Features ({share:.0%} of their variance)', xaxis_showticklabels=False, yaxis_showticklabels=False))
+    (w, h), all_of_them = SIZES['map'], torch.cat([at, where])
+    low, high = all_of_them.amin(0), all_of_them.amax(0)
+    room = .08*(high - low) + 1e-6
+    low, high = low - room, high + room
+    axes = {k: dict(range=[float(a), float(b)], showticklabels=False) for k, a, b in zip(('xaxis', 'yaxis'), low, high)}
     groups = {c: at[[k for k, o in enumerate(labels) if o == c]] for c in dict.fromkeys(labels)}
+    places = {c: ((own.mean(0) - low)/(high - low)).tolist() for c, own in groups.items()}
+    names = [dict(text=f'<b>{short(c)}</b>', x=x, y=y, xref='paper', yref='paper', xanchor='center', yanchor='middle', showarrow=False)
+             for c, (x, y) in places.items()]
+    fig = go.Figure(layout=dict(template=viz.STYLE, width=w, height=h, margin=dict(l=16, r=16, t=40, b=8), showlegend=False, annotations=names,
+                                title_text=f'Features ({share:.0%} of their variance)') | axes)
     def stars(rows, size):
         fig.add_scatter(x=where[rows,0], y=where[rows,1], mode='markers', text=[f'to be named: image {i + 1}' for i in rows],
                         hovertemplate='%{text}<extra></extra>', marker=dict(symbol='star', size=size, color='white', line=dict(color='black', width=size/12)))
@@ -74,8 +81,6 @@ def feature_map(
     for i, (c, own) in enumerate(groups.items()):
         style = dict(color=viz.COLOURS[i % len(viz.COLOURS)], symbol=i % 50, size=8)
         fig.add_scatter(x=own[:,0], y=own[:,1], name=short(c), mode='markers', marker=style, hovertemplate='%{fullData.name}<extra></extra>')
-    middles = torch.stack([own.mean(0) for own in groups.values()])
-    fig.add_scatter(x=middles[:,0], y=middles[:,1], mode='text', text=[f'<b>{short(c)}</b>' for c in groups], hoverinfo='skip')
     stars([picked]*(len(zq) > 0), 22)
     return fig
 
@@ -109,11 +114,7 @@ def picture_view(rows:list, places:list[tuple[str, int]], picked:int)->go.Figure
     "The sheet, with a frame around the picked image"
     if not any(own for _, own, _ in rows): return first_views()[0]['pictures']
     fig = example_sheet(rows, 'Examples' + ', and images in the rows of their names'*any(q for *_, q in rows))
-    if ('', picked) in places:
-        mouse, at = fig.data[1], places.index(('', picked))
-        fig.add_scatter(x=[mouse.x[at]], y=[mouse.y[at]], mode='markers', hoverinfo='skip', cliponaxis=False, showlegend=False,
-                        marker=dict(symbol='square-open', size=mouse.marker.size + 4, color=viz.COLOURS[3], line_width=3))
-    return fig
+    return viz.framed(fig, places.index(('', picked))) if ('', picked) in places else fig
 
 def answer_views(task:OwnTask, classifier:FewShotClassifier, p:np.ndarray, picked:int)->dict[str, go.Figure]: # by name
     "The picked image, its answer, and the examples that are most similar to it"
@@ -237,8 +238,8 @@ class TaskView(Panel):
 CONTROLS = dict(   # method of `TaskExplorer`: words on its button, and what it does
     remove_image=('Remove image', 'remove the image with this number'),
     add_drawing=('Add drawing', 'add what is on the pad, and clear it'), clear=('Clear', 'clear the pad'),
-    add_class=('Add class', 'one more class, of this name'), rename=('Rename', 'give the chosen class this name'),
-    remove_class=('Remove class', 'remove the chosen class and its examples'),
+    create_class=('Add class', 'one more class, of this name'), rename=('Rename', 'give the chosen class this name'),
+    delete_class=('Remove class', 'remove the chosen class and its examples'),
     download=('Download', 'all images and the classifier, as a zip file'),
     open_examples=('Open examples', 'add a class for each sub-folder of the folder'), open_images=('Open images', 'the images of the folder are to be named'),
     save=('Save', 'write all images and the classifier to the folder, a new one'))
@@ -246,8 +247,8 @@ CONTROLS = dict(   # method of `TaskExplorer`: words on its button, and what it 
 def control_column(explorer:'TaskExplorer', folders:bool)->W.VBox:
     "Settings and buttons, one below the other"
     def buttons(*names, flex='1 1 auto'):
-        made = [explorer.button(CONTROLS[k][0], getattr(explorer, k)) for k in names]
-        for k, w in zip(names, made): w.tooltip, w.layout = CONTROLS[k][1], dict(flex=flex, width='auto', padding='0 6px')
+        made = [explorer.button(words, getattr(explorer, k), about=about) for k in names for words, about in [CONTROLS[k]]]
+        for w in made: w.layout = dict(flex=flex, width='auto', padding='0 6px')
         return made
     s, explorer.upload.layout = explorer.settings, dict(flex='1 1 auto', width='auto')
     for k, w in s.items(): w.style.description_width, w.layout.width = '62px', 'auto' if k in ('ground', 'folder') else '252px'
@@ -256,7 +257,7 @@ def control_column(explorer:'TaskExplorer', folders:bool)->W.VBox:
     return W.VBox([
         s['entry'], s['image'], W.HBox([explorer.upload, *buttons('remove_image')]),
         W.HBox([explorer.pad, W.VBox(buttons('add_drawing', 'clear', flex='0 0 auto'), layout=dict(flex='1 1 auto'))]),
-        s['name'], W.HBox(buttons('add_class', 'rename', 'remove_class')), explorer.message, s['head'], W.Accordion([W.VBox(more)], titles=['More'])],
+        s['name'], W.HBox(buttons('create_class', 'rename', 'delete_class')), explorer.message, s['head'], W.Accordion([W.VBox(more)], titles=['More'])],
         layout=dict(width='260px', flex='0 0 260px'))
 
 # %% ../../nbs/apps/8_task.ipynb #b0ebf3e5
@@ -271,7 +272,7 @@ class TaskExplorer(TaskView):
         self.sketch = None # the image that is on the pad, if it is to be named
         self.upload = W.FileUpload(accept='image/*', multiple=True, description='Upload', tooltip='image files, for the chosen class or to be named')
         self.pad = DrawingPad(self.drawn, self.add)
-        self.children = [W.HBox([control_column(self, folders), W.VBox([self.board], layout=dict(flex='1 1 540px', min_width='0'))])]
+        self.children = [control_column(self, folders), W.VBox([self.board], layout=dict(flex='1 1 540px', min_width='0'))]
         self.upload.observe(lambda _: self.take_upload(), 'value')
         self.settings['ground'].observe(lambda _: self.use_ground(), 'value')
 
@@ -317,7 +318,7 @@ class TaskExplorer(TaskView):
 
     # classes
 
-    def add_class(self):
+    def create_class(self):
         "One more class, of the name in the field"
         name = self.values['name'].strip()
         try: check_class(name, self.task.examples)
@@ -333,7 +334,7 @@ class TaskExplorer(TaskView):
         except ValueError as e: return self.complain(str(e))
         self.update(f'{old} is {new} now', chosen=new)
 
-    def remove_class(self):
+    def delete_class(self):
         "Remove the chosen class and its examples"
         if not self.chosen: return self.complain('choose a class in the list first')
         removed = self.chosen

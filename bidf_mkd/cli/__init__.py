@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Sequence
 import bidf_mkd
-from ..api import INPUT_POLICIES, ApiError, OUTPUT_POLICIES
+from ..api import INPUT_POLICIES, ApiError, OUTPUT_POLICIES, count_of
 from ..batch import packaged_notebooks
 from ..data import domain
 from ..demo import demo, plan_for, results_table
@@ -22,7 +22,7 @@ from ..models import keep_memory
 from ..training import run_cost
 from .apis import add_check, add_serve, add_server_options, count_models, server_options
 from .models import add_classify, add_export, add_learn, tell_classify
-from .runs import add_results, add_run, add_sweep, count_of
+from .runs import add_results, add_run, add_sweep
 
 # %% ../../nbs/23_cli.ipynb #df25b62e
 def lab_options(args)->list[str]:
@@ -112,9 +112,9 @@ def run_demo(args):
     print(f'\nMeta-test accuracy, 5-way, {plan.episodes} episodes, 95% intervals; gain over random init on the same episodes\n')
     print(results_table(results['rows']) + '\n')
     ablated = sum(results['queries_by_method'].values()) - results['n_queries']
-    others = f' The ablations took {ablated:,} more queries.' if ablated else ''
-    if results['n_failed']: others += f" {results['n_failed']:,} more image{'s were' if results['n_failed'] > 1 else ' was'} sent and not answered."
-    print(f"{results['n_queries']:,} of {results['budget']:,} queries, {sum(results['seconds'].values()):.0f} seconds.{others}")
+    others = f" The ablations took {count_of(ablated, 'more query')}." if ablated else ''
+    if results['n_failed']: others += f" {count_of(results['n_failed'], 'more image')} {'was' if results['n_failed'] == 1 else 'were'} sent and not answered."
+    print(f"{results['n_queries']:,} of {count_of(results['budget'], 'query')}, {sum(results['seconds'].values()):.0f} seconds.{others}")
     tell_classify(args.out)
 
 def warn(message, *_, **__):
@@ -155,6 +155,7 @@ def main(argv:Sequence[str]|None=None)->int: # exit code
         return 130
     except Exception as e:
         if '--debug' in argv: raise
-        kept = f'. What was done is kept; go on with: bidf-mkd {shlex.join(argv)}' if isinstance(e, ApiError) and not isinstance(e, ValueError) else ''
+        begun = isinstance(e, ApiError) and 'out' in args and (Path(args.out)/'settings.json').is_file()
+        kept = f'. What was done is kept; go on with: bidf-mkd {shlex.join(argv)}' if begun else ''
         print(f'bidf-mkd: error: {" ".join(str(e).split()) or type(e).__name__}{kept}', file=sys.stderr)
         return 2

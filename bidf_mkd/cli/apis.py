@@ -9,17 +9,14 @@ __all__ = ['SERVER_OPTIONS', 'zoo_apis', 'served_apis', 'add_server_options', 's
 # %% ../../nbs/cli/2_apis.ipynb #f166271f
 import math, os, sys, time
 from pathlib import Path
-from ..api import Api, ApiError, BudgetExceeded
+from ..api import Api, ApiError, BudgetExceeded, count_of
 from ..data import as_float
 from ..demo import server_models
-from ..fewshot import FewShotClassifier, model_file
 from ..http_api import is_loopback
 from ..procedural import procedural
-from ..serve import FEW_SHOT, SAVED, serve
 from ..sources import load_apis
 from ..trust import MIN_IMAGES, check_consistency
 from ..zoo import Zoo
-from .runs import count_of
 
 # %% ../../nbs/cli/2_apis.ipynb #cc0ca048
 def zoo_apis(zoo:Zoo, **policies)->dict[str, Api]:
@@ -57,8 +54,10 @@ def count_models(url:str, wanted:int|None=None, **options)->int: # `options`: of
     if wanted is not None and wanted > n: raise ValueError(f'--apis: {url} serves {count_of(n, "model")}, not {wanted}')
     return n if wanted is None else wanted
 
-def served_models(args)->tuple[dict[str, Api]|FewShotClassifier, str]:
-    "What `bidf-mkd serve` offers, and a description"
+def served_models(args)->tuple: # APIs by name, or a `FewShotClassifier`; a description
+    "What `bidf-mkd serve` offers"
+    from bidf_mkd.fewshot import FewShotClassifier, model_file # it imports scikit-learn, which takes a second
+    from bidf_mkd.serve import FEW_SHOT, SAVED
     if model_file(args.folder).is_file():
         if args.reveals != ['probabilities'] or args.accepts != 'float': raise ValueError('--reveals and --accepts are for the models of a zoo')
         classifier = FewShotClassifier.load(args.folder)
@@ -69,6 +68,7 @@ def served_models(args)->tuple[dict[str, Api]|FewShotClassifier, str]:
 
 def run_serve(args):
     "`bidf-mkd serve`"
+    from bidf_mkd.serve import serve
     (served, what), token = served_models(args), os.environ.get('BIDF_MKD_TOKEN', '').strip() or None
     def ready(url):
         asked = 'requires the token in BIDF_MKD_TOKEN' if token else 'requires no token'
@@ -123,7 +123,7 @@ def run_check(args)->int:
         rows.append((api.name, f'{api.way}', 'x'.join(map(str, api.shape)), alone, together, f'{asked:,} of {api.budget:,}', price, trust))
     print_table([('API', 'classes', 'image', 'ms alone', 'ms in a batch', 'queries', 'money', 'answers'), *rows])
     asked = sum(a.n_queries + a.n_failed for a in apis)
-    print(f"{count_of(len(apis), 'API')}, {asked:,} queries")
+    print(f"{count_of(len(apis), 'API')}, {count_of(asked, 'query')}")
     return any(r[-1] not in ('consistent', 'not asked') for r in rows)
 
 def add_check(commands):

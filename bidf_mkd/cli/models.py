@@ -8,11 +8,12 @@ __all__ = ['run_learn', 'tell_classify', 'add_learn', 'write_csv', 'run_classify
 # %% ../../nbs/cli/3_models.ipynb #be52c341
 import csv, json, shlex
 from pathlib import Path
+from ..api import count_of
 from ..demo import agreement_table, forecast, learn, learn_config, shared_names
-from ..fewshot import HEADS, FewShotClassifier, classify_page, export_onnx, name_files, query_files
+from ..evaluation import HEADS
 from ..sources import load_apis
 from .apis import print_table
-from .runs import count_of
+from .runs import writing
 
 # %% ../../nbs/cli/3_models.ipynb #5ff53d5b
 def run_learn(args):
@@ -26,7 +27,8 @@ def run_learn(args):
     each, most, money = forecast(apis, cfg)
     print_table([('API', 'classes', 'image', 'queries at most', 'money at most'),
                  *((a.name, f'{a.way:,}', 'x'.join(map(str, a.shape)), f'{n:,}', '' if a.price is None else f'{m:g}') for a, (n, m) in zip(apis, each))])
-    print(f"{count_of(len(apis), 'API')}, {count_of(cfg.visits or len(apis), 'visit')}, at most {most:,} queries" + f' and {money:g} in money'*(money > 0)
+    print(f"{count_of(len(apis), 'API')}, {count_of(cfg.visits or len(apis), 'visit')}, at most {count_of(most, 'query')}"
+          + f' and {money:g} in money'*(money > 0)
           + f'; images of {args.size}x{args.size}, {count_of(channels, "channel")}; everything is written to {args.out}/', flush=True)
     for c, owners in list(shared_names(apis).items())[:5]: print(f'{c!r} is taken to be the same class in {" and ".join(owners)}')
     if args.dry_run: return
@@ -34,7 +36,7 @@ def run_learn(args):
     print('\nAgreement with each API on recovered images that were held out, in percent\n')
     print(agreement_table(results['rows']) if results['rows'] else 'No API has images held out of two classes: a larger budget would help.')
     failed = f"; {count_of(results['n_failed'], 'more image')} sent and not answered"*(results['n_failed'] > 0)
-    print(f"\n{results['n_queries']:,} of {results['budget']:,} queries" + f", {results['money']:g} in money"*(results['money'] > 0) +
+    print(f"\n{results['n_queries']:,} of {count_of(results['budget'], 'query')}" + f", {results['money']:g} in money"*(results['money'] > 0) +
           f", {sum(results['seconds'].values()):.0f} seconds{failed}.")
     tell_classify(args.out)
 
@@ -60,13 +62,14 @@ def add_learn(commands):
 # %% ../../nbs/cli/3_models.ipynb #1e67e368
 def write_csv(path:str, rows:list[dict]):
     "The rows of `name_files`, a column for each class"
-    with open(path, 'w', newline='', encoding='utf-8') as f:
+    with writing(path), open(path, 'w', newline='', encoding='utf-8') as f:
         out = csv.writer(f)
         out.writerow(['file', 'class', 'probability', *rows[0]['probabilities']])
         for r in rows: out.writerow([r['file'], r['class'], r['probability'], *r['probabilities'].values()])
 
 def run_classify(args):
     "`bidf-mkd classify`"
+    from bidf_mkd.fewshot import FewShotClassifier, classify_page, name_files, query_files # it imports scikit-learn, which takes a second
     classifier = FewShotClassifier.load(args.model)
     if args.head: classifier.head = args.head
     if args.ground: classifier.ground = args.ground
@@ -79,7 +82,8 @@ def run_classify(args):
     else:
         for r in rows: print(f"{r['file']}  {r['class']}  {r['probability']:.2f}" + f"  unsure, or {r['or']}"*bool(r['or']))
     if args.csv: write_csv(args.csv, rows)
-    if args.report: Path(args.report).write_text(classify_page(classifier, rows), encoding='utf-8')
+    if args.report:
+        with writing(args.report): Path(args.report).write_text(classify_page(classifier, rows), encoding='utf-8')
 
 def add_classify(commands):
     "The options of `bidf-mkd classify`"
@@ -100,9 +104,10 @@ def add_classify(commands):
 # %% ../../nbs/cli/3_models.ipynb #b3d4dcb0
 def run_export(args):
     "`bidf-mkd export`"
+    from bidf_mkd.fewshot import FewShotClassifier, export_onnx
     classifier = FewShotClassifier.load(args.model)
     if args.support: classifier.fit_folder(args.support)
-    worst = export_onnx(classifier, args.onnx)
+    with writing(args.onnx): worst = export_onnx(classifier, args.onnx)
     statistics = 'the support images' if hasattr(classifier, 'classes_') else 'procedural images (name a folder of examples with --support for theirs)'
     print(f"{args.onnx}: images (n, {', '.join(map(str, classifier.model.shape))}) in [0, 1] to features; differs from PyTorch by {worst:.0e} at most")
     print(f'It normalises by the statistics of {statistics}.')

@@ -6,12 +6,12 @@
 __all__ = ['Mismatch', 'HttpApi']
 
 # %% ../../nbs/05_http_api.ipynb #ed238e31
-import math
+import math, warnings
 from time import monotonic, sleep
 from typing import Callable, Sequence
 from urllib.parse import quote
 import torch
-from ..api import Api, ApiError, InvalidAnswer, check_answers
+from ..api import Api, ApiError, InvalidAnswer, check_answers, check_number, count_of
 from .connection import Connection, InvalidResponse, RequestFailed, is_loopback
 from .protocol import DTYPES, LENGTH, as_datatype, read_answer, read_message, read_tensor, signature_of, write_tensor
 
@@ -36,16 +36,20 @@ class HttpApi(Api):
         layout:str|None=None,   # of the images on the server, nchw or nhwc; by default as the metadata says
         max_wait:float=600.     # the most seconds to wait in all, for one request, because the server asks for it
     ):
-        if not batch >= 1: raise ValueError(f'batch: expected 1 or more, got {batch}')
-        if rate is not None and not rate > 0: raise ValueError(f'rate: expected images per second, got {rate}')
+        check_number('batch', batch, 'a whole number of images, 1 or more', lambda v: v >= 1, whole=True)
+        if rate is not None: check_number('rate', rate, 'images per second, more than 0', lambda v: v > 0)
         self.model, self.version, self.rate, self.free, self.server = model, version, rate, 0., Connection(url, timeout, retries, max_wait)
-        try: self.signature = signature_of(self._metadata(), classes, shape, output, layout)
+        try:
+            self.signature = signature_of(self._metadata(), classes, shape, output, layout)
+            fixed = self.signature.batch
+            if fixed and batch < fixed < math.inf: raise ValueError(f'batch: it takes {fixed} images at a time, got {batch}')
         except ValueError as e: raise Mismatch(f'{self.server.url}, model {model}: {e}') from None
-        self.batch, self.one_by_one = min(batch, self.signature.most or batch), False
+        self.batch, self.whole, self.one_by_one = min(batch, fixed or batch), fixed if fixed and fixed < math.inf else 1, False
+        if self.whole > 1: warnings.warn(f'model {model} takes {fixed} images at a time; fewer are filled up, and what fills up counts', stacklevel=2)
         super().__init__(self._infer, self.signature.classes, self.signature.shape, budget, reveals, accepts, tolerance)
 
     def __repr__(self):
-        return f'HttpApi({self.model!r} at {self.server.url}, {self.way} classes, images {self.shape}, {self.n_queries:,} of {self.budget:,} queries)'
+        return f'HttpApi({self.model!r} at {self.server.url}, {self.way} classes, images {self.shape}, {self.n_queries:,} of {count_of(self.budget, "query")})'
 
     @property
     def path(self)->str:
@@ -69,6 +73,12 @@ class HttpApi(Api):
 
     def _own(self, x): return x # it is not changed
 
+    def _sent(self, n:int)->int:
+        "How many images are sent for `n`: whole batches"
+        return -(-n//self.whole)*self.whole
+
+    def afford(self, n:int): super().afford(self._sent(n))
+
     def _answers(self, x):
         "Checked answers; each part of the images is booked when it is sent, not while the server is waited for"
         before = self.n_failed
@@ -76,7 +86,7 @@ class HttpApi(Api):
         except BaseException as e: # also Ctrl-C
             lost = self.n_failed - before
             e.unsent = max(0, len(x) - lost)
-            if lost and isinstance(e, RequestFailed): e.args = f'{e}; {lost:,} images may be on the bill',
+            if lost and isinstance(e, RequestFailed): e.args = f'{e}; {count_of(lost, "image")} may be on the bill',
             raise
 
     def _infer(self, x):
@@ -91,11 +101,13 @@ class HttpApi(Api):
 
     def _part(self, x, left):
         "Answers to a part of the `left` images of a call, with retries"
+        n = len(x)
+        if more := self._sent(n) - n: x = torch.cat([x, x[-1:].expand(more, *x.shape[1:])])
         x = as_datatype(x, self.signature.datatype, self.signature.layout)
-        def pays(e): return not e.billed or left <= self.remaining
-        try: return self.server.with_retries(lambda: self._attempt(x), pays)
+        def pays(e): return not e.billed or self._sent(left) <= self.remaining
+        try: return self.server.with_retries(lambda: self._attempt(x), pays)[:n]
         except RequestFailed as e:
-            if self.signature.most or self.one_by_one or e.billed or e.again: raise
+            if self.signature.batch or self.one_by_one or e.billed or e.again: raise
             self.batch, self.one_by_one = 1, True # the metadata has no batch dimension, and the server wants none
 
     def _message(self, x):

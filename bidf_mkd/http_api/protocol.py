@@ -124,12 +124,13 @@ def image_shape(
 )->tuple[tuple[int, ...], str]: # (c,h,w), and the layout on the server
     "The shape of the images of a model; a `ValueError` says what is missing or contradicts. Most images have up to four channels and are square"
     if layout not in (None, *LAYOUTS): raise ValueError(f'layout: expected {" or ".join(LAYOUTS)}, got {layout!r}')
-    fit = {name: tuple(told[i] for i in axes) for name, axes in LAYOUTS.items() if layout in (None, name)}
-    known = min(told) > 0
+    views = {name: tuple(told[i] for i in axes) for name, axes in LAYOUTS.items()}
+    fit, likely, known = {name: o for name, o in views.items() if layout in (None, name)}, [name for name, o in views.items() if 0 < o[0] <= 4], min(told) > 0
     if shape:
         agree = {name: o for name, o in fit.items() if len(shape) == 3 and all(s > 0 and (k < 1 or k == s) for k, s in zip(o, shape))}
         if not agree: raise ValueError(f'shape: the server expects {" or ".join(map(str, dict.fromkeys(fit.values())))}, got {tuple(shape)}')
         fit = agree
+    elif layout and likely and layout not in likely: raise ValueError(f'layout: its images have shape {tuple(told)}, which is {likely[0]}; got {layout}')
     elif not known: raise ValueError('it does not say the shape of its images: give shape=')
     else: fit = {name: o for name, o in fit.items() if o[0] <= 4} or fit
     if known and len(fit) > 1: fit = {name: o for name, o in fit.items() if o[1] == o[2]} or fit
@@ -162,8 +163,9 @@ def classes_of(meta:dict)->list[str]:
     "The class names of a model, if its metadata has them (as with `bidf-mkd serve`)"
     parameters = meta.get('parameters')
     names = parameters.get('classes') if isinstance(parameters, dict) else None
-    if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)): raise ValueError('it does not say its classes: give classes=')
-    return names
+    if not (isinstance(names, list) and names and all(type(n) in (str, int, float) for n in names)):
+        raise ValueError('it does not say its classes: give classes=')
+    return [str(n) for n in names]
 
 class Signature(NamedTuple):
     "How a model is asked"
@@ -171,7 +173,7 @@ class Signature(NamedTuple):
     datatype:str
     shape:tuple[int, ...]   # (c,h,w) of the images
     layout:str              # of the images on the server
-    most:int|None           # images per request; None: the server names no batch dimension
+    batch:float|None        # images per request, no fewer and no more; inf: any number; None: the server names no batch dimension
     classes:tuple[str, ...]
     output:str|None
 
@@ -189,8 +191,8 @@ def signature_of(
     classes = tuple(classes or known)
     if known and (len(known) != len(classes) or sorted(known) == sorted(map(str, classes)) and known != [*map(str, classes)]):
         raise ValueError(f'classes: the server has {len(known)}, {", ".join(known):.80}; got {len(classes)}, {", ".join(map(str, classes)):.80}')
-    most = None if len(told) == 3 else told[0] if told[0] > 0 else math.inf
-    return Signature(name, kind, shape, layout, most, classes, output_of(meta, len(classes), output))
+    batch = None if len(told) == 3 else told[0] if told[0] > 0 else math.inf
+    return Signature(name, kind, shape, layout, batch, classes, output_of(meta, len(classes), output))
 
 def as_datatype(x:torch.Tensor, kind:str, layout:str='nchw')->np.ndarray:
     "Images (n,c,h,w) in [0,1], converted to a datatype and a layout of the server; 8-bit images go from 0 to 255"

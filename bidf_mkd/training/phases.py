@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
-from ..api import Api, ApiError, BudgetExceeded, InvalidAnswer, among_classes, with_classes
+from ..api import Api, ApiError, BudgetExceeded, InvalidAnswer, among_classes, count_of, with_classes
 from ..data import Task, as_float
 from ..distillation import STARTS, adapt, kd_loss, maml_loss, mkd_loss, prototype_loss
 from ..estimator import FAMILIES
@@ -72,7 +72,7 @@ def ask_api(run:Run, i:int, api:Api, kind:str, x:torch.Tensor)->Iterator[dict]:
     n = sum(map(len, answers))
     if n: run.answers[f'{kind}.{i:04}'] = torch.cat(answers)
     yield run.record(kind, run.step)
-    if n < len(x): yield run.budget_record(kind, f'API {i} was asked about {n:,} of {len(x):,} images', visit=i)
+    if n < len(x): yield run.budget_record(kind, f'API {i} was asked about {n:,} of {count_of(len(x), "image")}', visit=i)
 
 def procedural_queries(run:Run)->Iterator[dict]:
     "Ask every API about the procedural images"

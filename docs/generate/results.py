@@ -3,6 +3,7 @@
 python docs/generate/results.py puts today's tables into the page; the site always has today's."""
 import json, re
 from itertools import groupby
+from math import hypot
 from pathlib import Path
 from statistics import mean, median, stdev
 from textwrap import fill
@@ -16,6 +17,7 @@ SCENARIOS = dict(
 METHODS = {   # how images are recovered
     "paper's estimator": "the paper's estimator, generator from scratch", '8x8 blocks, q=16': '8x8 blocks, q=16, generator from scratch',
     'ours': 'starts selected from 250 procedural images, then refined'}
+STARVED = "the paper's method, starved"   # with a twentieth of the queries of one visit, or fewer
 POLICIES = {
     'probabilities': 'all probabilities', '3 digits': 'rounded to 3 digits', '1 digit': 'rounded to 1 digit', 'label only': 'label only',
     'best class and its probability': 'the best class and its probability', '8-bit images': 'all probabilities of 8-bit images'}
@@ -47,11 +49,13 @@ def difference(r, key='gain'): return f'{r[key]:+.1f}{PLUS_MINUS}{r[f"{key}_ci95
 
 T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78} # quantiles of Student's t, by the number of seeds
 
-def over_seeds(gains):
-    "Pairs (gain, interval over tasks) of some seeds: their mean, with the interval over seeds; of one seed, that over tasks"
-    values = [g for g, _ in gains]
-    half = T[len(values)]*stdev(values)/len(values)**.5 if len(values) > 1 else gains[0][1]
-    return f'{mean(values):+.1f}{PLUS_MINUS}{half:.1f}'
+def over_seeds(values, form='+.1f'):
+    "Pairs (value, interval over tasks) of some seeds: their mean, with the interval over seeds; of one seed, that over tasks"
+    means = [v for v, _ in values]
+    half = T[len(means)]*stdev(means)/len(means)**.5 if len(means) > 1 else values[0][1]
+    return f'{mean(means):{form}}{PLUS_MINUS}{half:.1f}'
+
+def method_name(m): return STARVED if m == "paper's method" else m
 
 def statistics(r): return 'transductive' if r['transductive'] else 'inductive'
 
@@ -73,8 +77,8 @@ def by_method(rows, cell, **more):
     cells = {(r['method'], r['shot'], r['classifier']): r for r in rows}
     def measured(*at): return lambda m: cell(cells[(m, *at)])
     def costs(key): return lambda m: count(cells[m, 1, 'prototype'][key])
-    return table(dict.fromkeys(r['method'] for r in rows), method=str, **{f'{c}, {s}-shot': measured(s, c) for c in ('prototype', 'finetune_blank') for s in (1, 5)},
-                 **more, queries=costs('n_queries'), seconds=costs('seconds'))
+    accuracies = {f'{c}, {s}-shot': measured(s, c) for c in ('prototype', 'finetune_blank') for s in (1, 5)}
+    return table(dict.fromkeys(r['method'] for r in rows), method=method_name, **accuracies, **more, queries=costs('n_queries'), seconds=costs('seconds'))
 
 # what is learned
 
@@ -120,8 +124,36 @@ def budget():
             return lambda m: interval(at[dataset, m, shot]) if m in order else difference(at[dataset, 'ours', shot])
         def queries(dataset): return lambda m: count(at[dataset, m, 1]['n_queries']) if m in order else ''
         methods = [m for m in order if m in {r['method'] for r in own}]
-        yield table([*methods, "paired difference (ours - paper's method)"], **{classifier: str}, **{title: f for d in columns for title, f in {
+        yield table([*methods, f'paired difference (ours - {STARVED})'], **{classifier: method_name}, **{title: f for d in columns for title, f in {
             f'queries, {DATA[d]}': queries(d), f'{DATA[d]}, 1-shot': cell(d, 1), f'{DATA[d]}, 5-shot': cell(d, 5)}.items()})
+
+PARTS = { # what is compared with what it lacks
+    'replay': ("the paper's method", 'without replay'), 'replay, without boundary query sets': ('without boundary query sets', 'without both'),
+    'boundary query sets': ("the paper's method", 'without boundary query sets'), 'boundary query sets, without replay': ('without replay', 'without both'),
+    'all of it (against random initialisation)': ("the paper's method", 'random initialisation'),
+    "ours (against the paper's method)": ('ours', "the paper's method")}
+
+def paper():
+    "Means over seeds; differences are taken seed by seed"
+    results = read('paper')
+    yield hardware(results)
+    for (dataset, size, apis), own in grouped(results['rows'], 'dataset', 'size', 'apis'):
+        at = {(r['method'], r['classifier'], r['shot'], r['seed']): r for r in own}
+        methods, seeds = list(dict.fromkeys(m for m, *_ in at)), sorted({k[3] for k in at})
+        def known(m): return [s for s in seeds if (m, 'prototype', 1, s) in at]
+        def accuracy(c, shot): return lambda m: over_seeds([(r['mean'], r['ci95']) for s in known(m) for r in [at[m, c, shot, s]]], '.1f')
+        def worth(c, shot):
+            def cell(part):
+                a, b = PARTS[part]
+                pairs = [(at[a, c, shot, s], at[b, c, shot, s]) for s in known(a) if s in known(b)]
+                return over_seeds([(p['mean'] - q['mean'], hypot(p['ci95'], q['ci95'])) for p, q in pairs])
+            return cell
+        def columns(f): return {f'{c}, {shot}-shot': f(c, shot) for c in ('finetune_blank', 'finetune', 'prototype') for shot in (1, 5)}
+        yield f'### {DATA[dataset].capitalize()} of {size}x{size} pixels, {apis} APIs'
+        yield table(methods, method=str, **columns(accuracy), queries=lambda m: count(mean(at[m, 'prototype', 1, s]['n_queries'] for s in known(m))),
+                    seeds=lambda m: len(known(m)))
+        yield table([p for p, (a, b) in PARTS.items() if {*known(a)} & {*known(b)}], **{'what it is worth': str}, **columns(worth),
+                    seeds=lambda p: len({*known(PARTS[p][0])} & {*known(PARTS[p][1])}))
 
 # what images cost, what APIs reveal, bad APIs
 
@@ -275,8 +307,8 @@ def scale():
 # the page
 
 TABLES = {f.__name__: f for f in (
-    demo, cifar_fs, accuracy, folder, digits, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, http, batch, live,
-    scale)}
+    demo, cifar_fs, paper, accuracy, folder, digits, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, http,
+    batch, live, scale)}
 
 def filled(text, tables=TABLES):
     "A page with today's tables between its marks `<!-- table: NAME -->` and `<!-- end -->`"
