@@ -21,7 +21,7 @@ from ..recovery import Recovery, inversion_loss, kl, plane, recover
 
 # %% ../../nbs/apps/3_boundary.ipynb #0668163f
 CORNERS = 'corner_a', 'corner_b', 'corner_c'
-PLANE, CHART = 320, dict(width=160, height=246) # height of the plane and size of a chart in pixels
+PLANE, CHART = 310, dict(width=160, height=246) # height of the plane and size of a chart in pixels
 
 def plane_settings(images:torch.Tensor)->dict[str, W.Widget]: # by name
     "Settings: the three images of the plane, its grid, and the weight of the boundary term"
@@ -37,7 +37,7 @@ def enlarged(x, title): return viz.image_sheet(x[None], [title], scale=max(1, 96
 
 def sheet(images, captions, title, n_queries=None):
     few = len(images) < 16
-    return viz.image_sheet(images, captions, 5 if few else 10, title, 2 if few else 1, n_queries=n_queries)
+    return viz.image_sheet(images, captions, 4 if few else 8, title, 2 if few else 1, n_queries=n_queries)
 
 def framed_at(fig, i): return fig if i is None else viz.framed(fig, i)
 
