@@ -52,7 +52,7 @@ def sheet_drawn(page):
     "Where the first sheet of a lesson begins, in the picture that is there first and in the live figure that comes when the mouse does"
     figure = page.locator('.jp-RenderedPlotly').first
     picture = figure.locator('img.plot-img').evaluate(PICTURE)
-    figure.locator('img.plot-img').hover()
+    figure.locator('img.plot-img').dispatch_event('mouseenter')
     figure.locator('.im image').wait_for()
     page.wait_for_timeout(1000) # JupyterLab takes a picture of it, which it saves
     return [picture, figure.evaluate(LIVE)]

@@ -172,6 +172,7 @@ LOOK = """
 .bidf-explorer .widget-label { color: var(--jp-ui-font-color1); }
 """
 
+# %% ../../nbs/apps/0_live.ipynb #b62ecd04
 @cache
 def plotly_script()->W.Widget:
     "Plotly's script, as the value of a widget, which sends it once"

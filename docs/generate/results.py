@@ -139,21 +139,18 @@ def paper():
     yield hardware(results)
     for (dataset, size, apis), own in grouped(results['rows'], 'dataset', 'size', 'apis'):
         at = {(r['method'], r['classifier'], r['shot'], r['seed']): r for r in own}
-        methods, seeds = list(dict.fromkeys(m for m, *_ in at)), sorted({k[3] for k in at})
-        def known(m): return [s for s in seeds if (m, 'prototype', 1, s) in at]
-        def accuracy(c, shot): return lambda m: over_seeds([(r['mean'], r['ci95']) for s in known(m) for r in [at[m, c, shot, s]]], '.1f')
+        methods = list(dict.fromkeys(m for m, *_ in at))
+        seeds = [s for s in sorted({k[3] for k in at}) if all((m, 'prototype', 1, s) in at for m in methods)]    # those that are complete
+        def accuracy(c, shot): return lambda m: over_seeds([(at[m, c, shot, s]['mean'], at[m, c, shot, s]['ci95']) for s in seeds], '.1f')
         def worth(c, shot):
             def cell(part):
-                a, b = PARTS[part]
-                pairs = [(at[a, c, shot, s], at[b, c, shot, s]) for s in known(a) if s in known(b)]
-                return over_seeds([(p['mean'] - q['mean'], hypot(p['ci95'], q['ci95'])) for p, q in pairs])
+                pairs = [[at[m, c, shot, s] for m in PARTS[part]] for s in seeds]
+                return over_seeds([(a['mean'] - b['mean'], hypot(a['ci95'], b['ci95'])) for a, b in pairs])
             return cell
         def columns(f): return {f'{c}, {shot}-shot': f(c, shot) for c in ('finetune_blank', 'finetune', 'prototype') for shot in (1, 5)}
-        yield f'### {DATA[dataset].capitalize()} of {size}x{size} pixels, {apis} APIs'
-        yield table(methods, method=str, **columns(accuracy), queries=lambda m: count(mean(at[m, 'prototype', 1, s]['n_queries'] for s in known(m))),
-                    seeds=lambda m: len(known(m)))
-        yield table([p for p, (a, b) in PARTS.items() if {*known(a)} & {*known(b)}], **{'what it is worth': str}, **columns(worth),
-                    seeds=lambda p: len({*known(PARTS[p][0])} & {*known(PARTS[p][1])}))
+        yield f'### {DATA[dataset].capitalize()} of {size}x{size} pixels, {apis} APIs, {len(seeds)} seed' + 's'*(len(seeds) > 1)
+        yield table(methods, method=str, **columns(accuracy), queries=lambda m: count(mean(at[m, 'prototype', 1, s]['n_queries'] for s in seeds)))
+        yield table(PARTS, **{'what it is worth': str}, **columns(worth))
 
 # what images cost, what APIs reveal, bad APIs
 
