@@ -29,6 +29,7 @@ def play(page):
     "Run the first explorer of the page, and see what it spends"
     e = Explorer(page, page.locator('.bidf-explorer').first)
     before = e.spent()
+    e.set('steps', 30)
     e.click('Run')
     while e.spent() <= before: page.wait_for_timeout(100)
     e.wait_for('done: step')
