@@ -72,7 +72,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.as_start': ('apps/boundary.html#as_start', 'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.ask_cells': ('apps/boundary.html#ask_cells', 'bidf_mkd/apps/boundary.py'),
-                                        'bidf_mkd.apps.boundary.enlarged': ('apps/boundary.html#enlarged', 'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.first_views': ( 'apps/boundary.html#first_views',
                                                                                 'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.framed_at': ('apps/boundary.html#framed_at', 'bidf_mkd/apps/boundary.py'),

@@ -69,7 +69,7 @@ def fill_in(settings:dict[str, W.Widget]):
 STEPS = 200 # of a recovery that are kept, for the slider
 BARS, LOSS = dict(width=280, height=378), dict(width=560, height=200) # sizes of figures in pixels
 
-def enlarged(x, title): return viz.image_sheet(x[None], [title], scale=max(1, 160//x.shape[-1]), title=title)
+def enlarged(x, title, side=160): return viz.image_sheet(x[None], [title], scale=max(1, side//x.shape[-1]), title=title)
 
 def loss_at(records, r):
     "The loss, with a dashed line at the step shown"
