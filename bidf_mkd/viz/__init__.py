@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'TALLEST', 'MOST', 'SYMBOLS', 'QUANTITIES', 'sheet_image', 'image_sheet', 'framed', 'film_strip',
-           'task_sheet', 'curves', 'points', 'regions', 'accuracies', 'gauge', 'answers', 'memory_sheet', 'html_report']
+           'task_sheet', 'curves', 'points', 'regions', 'walk', 'accuracies', 'gauge', 'answers', 'memory_sheet',
+           'html_report']
 
 # %% ../../nbs/02_viz.ipynb #af63a03d
 import base64, html, io, math
@@ -287,8 +288,46 @@ def regions(
     fig.add_traces([_key(name, colour) for name, colour, _ in groups])
     fig.update_xaxes(title_text=axes[0], showgrid=False).update_yaxes(showgrid=False).update_yaxes(title_text=axes[1], col=1)
     fig.update_annotations(font_size=12)
-    usual = dict(width=200 + 260*len(panels), height=380)
+    usual = dict(width=200 + 260*len(panels), height=380, legend_tracegroupgap=0)
     return _figure(fig.data, _title(title, n_queries), dict(t=64), **usual | layout, **fig.to_plotly_json()['layout'])
+
+# %% ../../nbs/02_viz.ipynb #53a4e4ee
+def _strip(images, height, room):
+    "A trace of images in a row, with centres from 0 to 1, on axes above others; and these axes"
+    sheet, half = _sheet(images, [(0, i) for i in range(len(images))], pad=1)[0], .5/(len(images) - 1)
+    trace, unit = _fitted(sheet), 2*half/(images.shape[-1] + 1)  # of the width of a pixel
+    trace.update(x0=-half + unit*trace.dx/2, dx=unit*trace.dx, xaxis='x2', yaxis='y2')
+    tall = min(.4, room/height/len(images)*images.shape[-2]/images.shape[-1])
+    x = dict(range=[-half, 1 + half], showgrid=False)
+    return trace, dict(xaxis=x | dict(tickvals=[0, .5, 1]), yaxis=dict(domain=[0, .94 - tall]), xaxis2=x | dict(visible=False, anchor='y2'),
+                       yaxis2=dict(domain=[1 - tall, 1], range=[sheet.height - .5, -.5], visible=False, anchor='x2', scaleanchor=False))
+
+def walk(
+    images,  # at least two (n,c,h,w), evenly from one end of a line to the other
+    answers,  # dict name of the model -> places in [0,1] (m,), probabilities there (m,way)
+    classes,  # names of the way classes
+    crossings={},  # dict name of the model -> where its prediction changes
+    title='',
+    n_queries=None,  # queries that it took
+    width=420, height=340,  # pixels
+):  # Figure
+    "What models predict along the line between two images"
+    margin = dict(l=52, r=8, t=64, b=48)
+    strip, axes = _strip(images, height - margin['t'] - margin['b'], width - margin['l'] - margin['r'])
+    answers = {who: tuple(_array(o) for o in found) for who, found in answers.items()}
+    shown = sorted({int(k) for _, p in answers.values() for k in p.argmax(1)})[:len(COLOURS)]
+    traces = [strip]
+    for i, (who, (t, p)) in enumerate(answers.items()):
+        dash, place = DASHES[2*i], crossings.get(who)
+        traces += [go.Scatter(x=t, y=p[:, k], name=str(classes[k]), legendgroup=str(classes[k]), showlegend=not i, mode='lines' if i else 'lines+markers',
+                              marker_size=4, line=dict(color=COLOURS[k % len(COLOURS)], dash=dash),
+                              hovertemplate=f'{who} {classes[k]} %{{y:.2f}}<extra></extra>') for k in shown]
+        traces.append(go.Scatter(x=[place]*2, y=[0, 1], name=who, mode='lines', line=dict(color=INK, width=1.5, dash=dash),
+                                 hovertemplate=f'{who} changes at %{{x:.1%}}<extra></extra>'))
+    axes['xaxis'] |= dict(title=dict(text='way from one to the other'), tickformat='.0%')
+    axes['yaxis'] |= dict(title=dict(text='probability'), range=[0, 1.02])
+    return _figure(traces, _title(title, n_queries), margin, width=width, height=height, showlegend=True, **axes,
+                   legend=dict(orientation='h', x=0, y=1, yanchor='bottom', tracegroupgap=0))
 
 # %% ../../nbs/02_viz.ipynb #f53938f7
 def _setting(row):  # what must be equal for two results to be comparable
