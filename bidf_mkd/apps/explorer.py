@@ -66,7 +66,7 @@ class Panel(W.Box):
 
     def show_message(self, text:str, wrong:bool=False):
         "Show a sentence below the buttons"
-        style = f'line-height:1.3;{f"color:{viz.COLOURS[3]};font-weight:bold"*wrong}'
+        style = f'line-height:1.3;{f"border-left:4px solid {viz.COLOURS[3]};padding-left:6px;font-weight:bold"*wrong}'
         self.message.value = f'<div role="{"alert" if wrong else "status"}" style="{style}">{"⚠ "*wrong}{html.escape(text)}</div>'
 
     def view_rows(self)->list[dict[str, go.Figure]]: return [{k: self.views[k] for k in row} for row in self.order]

@@ -99,6 +99,16 @@ function render({ model, el }) {
     changed.forEach(({ target }) => target.data && target.offsetWidth && Plotly.Plots.resize(target))));
   el.classList.add("bidf-board");
 
+  function pressed(name, plot, { key }) {  // whether a key of this view: arrows pick the image beside the last, or move on a map, where Enter asks
+    const [x, y] = ARROWS[key] ?? [0, 0];
+    if (key in ARROWS && plot.images) {
+      const i = neighbour(plot, key);
+      pick(name, plot, { data: plot.images, pointNumber: i, x: plot.images.x[i], y: plot.images.y[i] });
+    } else if (plot.map && (x || y || key === "Enter")) model.send({ view: name, name: key === "Enter" ? "enter" : "arrow", index: 0, x, y });
+    else return false;
+    return true;
+  }
+
   function pick(name, plot, { data, pointNumber: index, x, y }) {
     if (plot.images === data) plot.picked = index;
     model.send({ view: name, name: data.name ?? null, index, x, y });
@@ -110,11 +120,9 @@ function render({ model, el }) {
     plot.dataset.view = name;
     plot.setAttribute("role", "figure");
     plot.addEventListener("keydown", event => {
-      if (!(event.key in ARROWS) || !plot.images) return;
+      if (!pressed(name, plot, event)) return;
       event.preventDefault();
       event.stopPropagation();
-      const i = neighbour(plot, event.key);
-      pick(name, plot, { data: plot.images, pointNumber: i, x: plot.images.x[i], y: plot.images.y[i] });
     });
     plots.set(name, plot);
     seen.observe(plot);
@@ -125,7 +133,8 @@ function render({ model, el }) {
     const { data, layout } = figure, fluid = !data.some(o => o.type === "image"), made = plots.get(name), plot = made ?? put(name, row);
     plot.classList.toggle("bidf-sheet", !fluid);
     plot.style.flex = fluid ? `1 1 ${layout.width}px` : "0 0 auto";
-    plot.ariaLabel = layout.title?.text || name;
+    plot.map = data.some(o => o.type === "heatmap");
+    plot.ariaLabel = (layout.title?.text || name) + (plot.map ? ". Arrow keys move on it, Enter asks about the place" : "");
     await Plotly.react(plot, data, fluid ? { ...layout, width: undefined, autosize: true } : layout, { displayModeBar: false });
     plot.images = plot.data.find(o => o.type === "scatter" && o.text && !fluid);
     if (!made) plot.on("plotly_click", ({ points: [p] }) => pick(name, plot, p));
@@ -167,7 +176,7 @@ LOOK = """
 .bidf-row { display: flex; flex-flow: row wrap; }
 .bidf-view { min-width: min(100%, 140px); }
 .bidf-view:focus-visible { outline: 2px solid #0072B2; outline-offset: -2px; }
-.bidf-view text { fill: var(--jp-ui-font-color1, #7a7a7a) !important; }
+.bidf-view text { fill: var(--jp-ui-font-color1, #767676) !important; }
 .bidf-sheet { max-width: 100%; max-height: 392px; overflow: auto; }
 .bidf-explorer .widget-label { color: var(--jp-ui-font-color1); }
 """

@@ -16,6 +16,7 @@ from ..estimator import FAMILIES, check_estimate, sphere, zo_loss
 from ..data import as_float
 from ..procedural import cross, procedural
 from .parametrisations import Parametrisation, crop_flip, free_colours, generator, jitter, latents, luminance, pixels, two_tone, view
+from .crossing import along, between, on_line
 from .loss import FLOOR, Recovery, inversion_loss, kl, known_loss
 from .objectives import in_views, joint, smoothed, tempered
 

@@ -277,7 +277,7 @@ def regions(
     "What an API and its student predict on a plane, and where they disagree"
     xs, ys, api, student = (o if o is None else _array(o) for o in (*grid, api, student))
     panels = [('API', api, True)]
-    if student is not None: panels += [('student', student, True), ('API, where the student disagrees', api, api.argmax(-1) != student.argmax(-1))]
+    if student is not None: panels += [('student', student, True), ('where they disagree', api, api.argmax(-1) != student.argmax(-1))]
     groups = _groups([str(o) for o in classes or range(api.shape[-1])], *(p for _, p, _ in panels[:2]))
     fig = make_subplots(1, len(panels), shared_xaxes='all', shared_yaxes='all', horizontal_spacing=.03, subplot_titles=[o[0] for o in panels])
     for (col, (_, p, mask)), (name, colour, own) in product(enumerate(panels, 1), groups):

@@ -160,7 +160,7 @@ def _legend(paper, traces, at, own, layout):
     handles = {o['name']: Line2D([], [], **_look(_as_key(o), i)) for i, o in traces if listed(o, layout)}
     if not handles: return
     flat = own.get('orientation') == 'h'
-    look = dict(loc='lower left', ncols=len(handles), columnspacing=1.2, handlelength=1.6) if flat else dict(loc='upper left')
+    look = dict(loc='lower left', ncols=len(handles), columnspacing=1, handlelength=1.3) if flat else dict(loc='upper left')
     look |= dict(bbox_to_anchor=at, borderaxespad=0, frameon=False, fontsize=12*PT, labelcolor=INK)
     paper.add_artist(paper.legend(handles.values(), handles, **look))
 
