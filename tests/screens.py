@@ -1,6 +1,6 @@
 """Pictures of the explorers in JupyterLab, light and dark, in windows 1280 and 1920 wide.
 
-python tests/screens.py FOLDER saves all of them there as PNG files; --docs renews docs/*.jpg, the pictures of the README."""
+python tests/screens.py FOLDER saves all of them there as PNG files, or those that are named after it; --docs renews docs/*.jpg, the pictures of the README."""
 import argparse, tempfile
 from pathlib import Path
 
@@ -46,7 +46,7 @@ memory, cfg = Memory(), Config(procedural=300, images=5, query=3, joint_steps=20
 APPS = dict(
     recovery=('RecoveryExplorer(black_box())', 'it.run(), it.wait()'),
     boundary=('BoundaryExplorer(api, lambda x: functional_call(net, params, (x,)), support)',
-              "it.map_plane(), it.wait(), it.run(), it.wait(), it.pick('boundary query', 0)"),
+              "it.map_plane(), it.wait(), it.run(), it.wait(), it.walk(), it.wait(), it.pick('boundary query', 0)"),
     estimator=('EstimatorLab(black_box(), secret)', "[(it.settings['q'].set_trait('value', q), it.run(), it.wait()) for q in (2, 4, 16)]"),
     training=('TrainingMonitor(lambda: meta_train(meta, apis, cfg, memory=memory), memory, cfg.budget, lambda: exam_row(meta, episodes))',
               'it.run(), it.wait()'),
@@ -56,28 +56,30 @@ APPS = dict(
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('folder', type=Path)
+    p.add_argument('names', nargs='*', default=list(APPS))
     p.add_argument('--docs', action='store_true')
     args = p.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    cells = [nbformat.v4.new_code_cell(o) for o in (SETUP.strip(), *(f'{name} = {make}; {name}' for name, (make, _) in APPS.items()))]
+    apps = {name: APPS[name] for name in args.names}
+    cells = [nbformat.v4.new_code_cell(o) for o in (SETUP.strip(), *(f'{name} = {make}; {name}' for name, (make, _) in apps.items()))]
     with tempfile.TemporaryDirectory() as d, serving(Path(d)) as lab, chromium_running() as chromium:
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=read(NBS/'index.ipynb').metadata), lab.folder/'screens.ipynb')
         page = visit(chromium)
         open_notebook(page, lab, 'screens')
         page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
         run_all(page)
-        for name, (_, do) in APPS.items(): in_kernel(page, f'str([None for it in [{name}] if ({do})])')
+        for name, (_, do) in apps.items(): in_kernel(page, f'str([None for it in [{name}] if ({do})])')
         for dark in False, True:
             use_theme(page, dark)
             for width in 1280, 1920:
                 page.set_viewport_size(dict(width=width, height=1400))
                 page.wait_for_timeout(2000) # figures draw themselves anew
-                for i, name in enumerate(APPS, 1):
+                for i, name in enumerate(apps, 1):
                     at = page.locator('.jp-Cell').nth(i).locator('.bidf-explorer')
                     at.scroll_into_view_if_needed()
                     at.screenshot(path=args.folder/f'{name}-{"dark" if dark else "light"}-{width}.png')
         assert not errors(page), errors(page)
-    for name in APPS if args.docs else ():
+    for name in apps if args.docs else ():
         picture = Image.open(args.folder/f'{name}-light-1920.png').convert('RGB')
         left, top, right, bottom = Image.eval(picture.convert('L'), lambda v: 255*(v < 250)).getbbox()
         picture.crop((left, top, right + 8, bottom + 8)).save(ROOT/'docs'/f'{name}.jpg', quality=80, optimize=True)

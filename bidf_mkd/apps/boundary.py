@@ -22,8 +22,8 @@ from ..recovery import Recovery, along, inversion_loss, kl, on_line, plane, reco
 
 # %% ../../nbs/apps/3_boundary.ipynb #0668163f
 CORNERS = 'corner_a', 'corner_b', 'corner_c'
-PLANE, PICKED, WALK = dict(width=540, height=310), 96, dict(width=280, height=270) # sizes of figures, and of the picked image, in pixels
-ANSWERS, DIVERGENCE = dict(width=150, height=270), dict(width=160, height=310)
+PLANE, PICKED, WALK = dict(width=540, height=310), 96, dict(width=270, height=290) # sizes of figures, and of the picked image, in pixels
+ANSWERS, DIVERGENCE = dict(width=140, height=290), dict(width=160, height=310)
 PLACES = 9 # on a walk, at which the API is asked before the bisection
 
 def plane_settings(images:torch.Tensor)->dict[str, W.Widget]: # by name

@@ -132,7 +132,7 @@ function render({ model, el }) {
   async function show(name, row, figure, Plotly) {
     const { data, layout } = figure, fluid = !data.some(o => o.type === "image"), made = plots.get(name), plot = made ?? put(name, row);
     plot.classList.toggle("bidf-sheet", !fluid);
-    plot.style.flex = fluid ? `1 1 ${layout.width}px` : "0 0 auto";
+    plot.style.flex = fluid ? `${layout.width} 1 ${layout.width}px` : "0 0 auto";
     plot.map = data.some(o => o.type === "heatmap");
     plot.ariaLabel = (layout.title?.text || name) + (plot.map ? ". Arrow keys move on it, Enter asks about the place" : "");
     await Plotly.react(plot, data, fluid ? { ...layout, width: undefined, autosize: true } : layout, { displayModeBar: false });
@@ -174,7 +174,7 @@ LOOK = """
 .bidf-explorer { max-width: 1200px; }
 .bidf-board { display: contents; }
 .bidf-row { display: flex; flex-flow: row wrap; }
-.bidf-view { min-width: min(100%, 140px); }
+.bidf-view:not(.bidf-sheet) { min-width: min(100%, 140px); }
 .bidf-view:focus-visible { outline: 2px solid #0072B2; outline-offset: -2px; }
 .bidf-view text { fill: var(--jp-ui-font-color1, #767676) !important; }
 .bidf-sheet { max-width: 100%; max-height: 392px; overflow: auto; }

@@ -312,7 +312,7 @@ def walk(
     width=420, height=340,  # pixels
 ):  # Figure
     "What models predict along the line between two images"
-    margin = dict(l=52, r=8, t=64, b=48)
+    margin = dict(l=52, r=8, t=80, b=48)
     strip, axes = _strip(images, height - margin['t'] - margin['b'], width - margin['l'] - margin['r'])
     answers = {who: tuple(_array(o) for o in found) for who, found in answers.items()}
     shown = sorted({int(k) for _, p in answers.values() for k in p.argmax(1)})[:len(COLOURS)]
@@ -322,12 +322,12 @@ def walk(
         traces += [go.Scatter(x=t, y=p[:, k], name=str(classes[k]), legendgroup=str(classes[k]), showlegend=not i, mode='lines' if i else 'lines+markers',
                               marker_size=4, line=dict(color=COLOURS[k % len(COLOURS)], dash=dash),
                               hovertemplate=f'{who} {classes[k]} %{{y:.2f}}<extra></extra>') for k in shown]
-        traces.append(go.Scatter(x=[place]*2, y=[0, 1], name=who, mode='lines', line=dict(color=INK, width=1.5, dash=dash),
+        traces.append(go.Scatter(x=[place]*2, y=[0, 1], name=who, showlegend=bool(i), mode='lines', line=dict(color=INK, width=1.5, dash=dash),
                                  hovertemplate=f'{who} changes at %{{x:.1%}}<extra></extra>'))
     axes['xaxis'] |= dict(title=dict(text='way from one to the other'), tickformat='.0%')
     axes['yaxis'] |= dict(title=dict(text='probability'), range=[0, 1.02])
     return _figure(traces, _title(title, n_queries), margin, width=width, height=height, showlegend=True, **axes,
-                   legend=dict(orientation='h', x=0, y=1, yanchor='bottom', tracegroupgap=0))
+                   legend=dict(orientation='h', x=0, y=1, yanchor='bottom', tracegroupgap=0)).update_layout(title_y=1 - 20/height)
 
 # %% ../../nbs/02_viz.ipynb #f53938f7
 def _setting(row):  # what must be equal for two results to be comparable
