@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch.func import functional_call
 from bidf_mkd.api import Api
-from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
+from bidf_mkd.apps import AskExplorer, BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
 from bidf_mkd.apps.training import exam_row
 from bidf_mkd.data import Episodes, draw
 from bidf_mkd.distillation import adapt, kd_loss
@@ -48,6 +48,8 @@ APPS = dict(
     boundary=('BoundaryExplorer(api, lambda x: functional_call(net, params, (x,)), support)',
               "it.map_plane(), it.wait(), it.run(), it.wait(), it.walk(), it.wait(), it.pick('boundary query', 0)"),
     estimator=('EstimatorLab(black_box(), secret)', "[(it.settings['q'].set_trait('value', q), it.run(), it.wait()) for q in (2, 4, 16)]"),
+    ask=('AskExplorer(black_box(), lambda x: functional_call(net, params, (x,)))', "[(it.add([('a.png', png(x))]), it.ask()) for c in 'RЖΣ8ωQ' "
+         'for x in draw(c, 1, seed=7)]'),
     training=('TrainingMonitor(lambda: meta_train(meta, apis, cfg, memory=memory), memory, cfg.budget, lambda: exam_row(meta, episodes))',
               'it.run(), it.wait()'),
     task=('TaskExplorer(secret, names)', "[(it.choose(c), it.add([('a.png', png(x)) for x in draw(c, 5, seed=2)])) for c in names], it.choose(''), "

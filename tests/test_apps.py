@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from bidf_mkd.api import Api
-from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TrainingMonitor
+from bidf_mkd.apps import AskExplorer, BoundaryExplorer, EstimatorLab, RecoveryExplorer, TrainingMonitor
 from bidf_mkd.data import as_bytes, as_float
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.models import conv4, seeded
@@ -106,10 +106,17 @@ def test_any_number_of_classes(way, side, images):
     boundary.map_plane()
     assert boundary.wait(60)
     boundary.pick_cell(0., 0.)
+    boundary.walk()
+    assert boundary.wait(60) and boundary.state == 'done'
+    ask = AskExplorer(api, boundary.student, boundary)
+    ask.pick(x[0])
+    ask.ask()
+    ask.keep()
+    assert len(boundary.images) == 7
     monitor = TrainingMonitor(iter(()), memory=Memory(10))
     monitor.memory.add(x[:way*images], names, probs)
     monitor.take(dict(visit=0, kind='support', step=1, n_queries=5, memory=len(x), loss=1., recovery=Recovery(x, labels, probs, torch.zeros(len(x)), 0, 0)))
-    for o in boundary, monitor, EstimatorLab(api):
+    for o in boundary, ask, monitor, EstimatorLab(api):
         o.refresh()
         assert max(sizes(o).values()) < 1e6, sizes(o)
         o.close()

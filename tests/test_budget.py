@@ -14,7 +14,7 @@ from bidf_mkd.estimator import FAMILIES, guided, low_frequency, dct, zo_grad
 from bidf_mkd.http_api import HttpApi
 from bidf_mkd.journal import Journal
 from bidf_mkd.models import conv4, seeded
-from bidf_mkd.recovery import RECIPES, evolve, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
+from bidf_mkd.recovery import RECIPES, between, evolve, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, visit_cost
 from servers import CLASSES, FREE, SHAPE, classifier, metadata, misbehaving
@@ -54,6 +54,21 @@ def restored(path):
 PAID = 'well', '500', '503', 'busy', 'reset', 'close', 'truncated', 'nan', 'sums', 'shape', 'fatal'
 
 @pytest.mark.filterwarnings('ignore:model m takes 3 images')
+@quick
+@given(budget=st.integers(0, 60), pairs=st.integers(1, 5), steps=st.integers(1, 9), free=st.booleans(), cut=st.floats(.05, .95))
+def test_between(budget, pairs, steps, free, cut):
+    "All queries or none; and the crossing is in what is left of the line after the steps"
+    def bright(x): return torch.stack([p := (x.mean((1, 2, 3)) < cut).float(), 1 - p], 1)
+    api, a, b = Api(bright, ['dark', 'bright'], (1, 2, 2), budget), torch.zeros(pairs, 1, 2, 2), torch.ones(pairs, 1, 2, 2)
+    known, cost = (bright(a), bright(b)) if free else None, pairs*(steps + 2*(not free))
+    if cost > budget:
+        with pytest.raises(BudgetExceeded): between(api, a, b, steps, known)
+        assert api.n_queries == api.n_failed == 0
+        return
+    found = between(api, a, b, steps, known)
+    assert api.n_queries == found.n_queries == cost and (found.images - cut).abs().max() <= 2.**-steps
+    assert torch.equal(bright(found.images), found.probs) and not found.labels.any()
+
 @quick
 @given(budget=st.integers(0, 60), calls=st.lists(st.integers(1, 12), max_size=8), batch=st.integers(1, 8), fixed=st.sampled_from([-1, 3]),
        max_wait=st.sampled_from([0, 6, 60]),

@@ -2,12 +2,14 @@
 import base64, re, zipfile
 
 import nbformat
+import numpy as np
 import pytest
 from PIL import Image
 
 from bidf_mkd.data import draw
+from bidf_mkd.viz.style import contrast
 
-from browser import Explorer, errors, in_kernel, open_notebook, run_all, visit
+from browser import Explorer, errors, in_kernel, open_notebook, run_all, use_theme, visit
 from project import NBS, read
 
 pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, on
 SETUP = """
 import torch
 from bidf_mkd.api import Api
-from bidf_mkd.apps import BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
+from bidf_mkd.apps import AskExplorer, BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train
@@ -29,6 +31,7 @@ memory = Memory()
 APPS = dict(
     recovery='recovery = RecoveryExplorer(black_box(), recipe="cheapest"); recovery',
     boundary='boundary = BoundaryExplorer(black_box(), student, torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))); boundary',
+    ask='ask = AskExplorer(black_box(), student, boundary); ask',
     lab='lab = EstimatorLab(black_box(), model); lab',
     monitor='monitor = TrainingMonitor(meta_train(seeded(2, conv4, 3, 3, 16), [black_box(), black_box()], cfg, memory=memory), memory, cfg.budget); monitor',
     own='own = TaskExplorer(model, ["rose", "thorn"]); own')
@@ -117,6 +120,53 @@ def test_boundary(explorer, opened):
     e.click_in('plane', .93, .07, r'^-?\d+\.\d, -?\d+\.\d')
     assert in_kernel(opened, 'boundary.api.n_queries') == spent, 'all that was known'
     assert e.plot("plot.data.filter(t => t.meta === 'answers').map(t => t.name).join()") == 'API,student'
+    e.click('Walk a to b')
+    e.wait_for_title(r'(gap|Walk).* · (9|16) queries')
+    walked = in_kernel(opened, 'boundary.api.n_queries')
+    assert walked - spent in (9, 16) and e.points('walk') >= 9
+    plane = e.at.locator('[data-view=plane]')
+    e.set('grid', 11)
+    e.wait_for_title('three images · 0 queries')
+    for key in 'ArrowRight', 'ArrowUp': plane.press(key)
+    e.wait_for_title('Enter asks')
+    assert in_kernel(opened, 'boundary.api.n_queries') == walked, 'moving is free'
+    plane.press('Enter')
+    e.wait_for_title('Answers · 1 query')
+    assert in_kernel(opened, 'boundary.api.n_queries') == walked + 1
+
+def test_a_mistake_is_seen(opened):
+    "A sentence in the window, at the buttons"
+    e = Explorer(opened, opened.locator('.jp-Cell').nth(1 + list(APPS).index('boundary')))
+    opened.set_viewport_size(dict(width=1280, height=800))
+    e.set('corner a', in_kernel(opened, "boundary.values['corner_b']"))
+    assert 'three different images' in e.wait_for('corners')
+    top = bounds(e.at.locator('[role=alert]'))[1]
+    assert 0 <= top < 800 and top - bounds(e.at.get_by_role('button', name='Run'))[3] < 100
+    e.set('corner a', 0)
+    assert not errors(opened)
+
+@of('ask')
+def test_ask(explorer, opened, tmp_path):
+    "Draw: the student answers for nothing, the API for one query; the image becomes a corner of the plane"
+    e = explorer
+    e.click('Ask')
+    e.wait_for('there is no image yet')
+    stroke(e, (.2, .2), (.8, .8))
+    e.wait_for('Ask sends it')
+    assert in_kernel(opened, 'ask.api.n_queries') == 0 and e.plot("plot.data.filter(t => t.meta === 'answers').map(t => t.name).join()") == 'student'
+    e.click('Ask')
+    e.wait_for('the API predicts')
+    e.click('Keep')
+    e.wait_for('1 kept, the last as corner c')
+    assert in_kernel(opened, "(ask.api.n_queries, len(boundary.images), boundary.values['corner_c'])") == (1, 7, 6)
+    Image.fromarray(draw('8', 1, 24)[0].movedim(0, -1).numpy()).save(tmp_path/'eight.png')
+    upload(e, tmp_path/'eight.png')
+    e.wait_for('Ask sends it')
+    e.click('Ask')
+    e.wait_for_title('Asked about · 2 queries')
+    e.click_in('asked', .01, .5, '^Asked')
+    e.wait_for('the answer is known')
+    assert in_kernel(opened, 'ask.api.n_queries') == 2
 
 @of('lab')
 def test_estimator(explorer, opened):
@@ -215,6 +265,22 @@ def bounds(at):
     box = at.bounding_box()
     return box['x'], box['y'], box['x'] + box['width'], box['y'] + box['height']
 
+PARTS = '.bidf-view, button, input, select, canvas, label, [role=status], [role=alert], .jupyter-widget-Collapse-header'
+
+def empty_share(at):
+    "The largest empty rectangle of an explorer, as a share of its area: by squares of ten pixels"
+    left, top, right, bottom = bounds(at)
+    free = np.ones((int(bottom - top)//10, int(right - left)//10), int)
+    for part in at.locator(PARTS).all():
+        if not part.is_visible(): continue
+        l, t, r, b = (int(v)//10 for v in np.subtract(bounds(part), (left, top, left, top)))
+        free[max(0, t):b + 1, max(0, l):r + 1] = 0
+    heights, best = np.zeros(free.shape[1], int), 0
+    for row in free: # how many free squares are above each, down to this row
+        heights = (heights + 1)*row
+        best = max(best, *(h*max(map(len, ''.join('x' if o >= h else ' ' for o in heights).split())) for h in set(heights) - {0}), 0)
+    return best/free.size
+
 @pytest.mark.parametrize('width, height', [(1280, 800), (1920, 1080)])
 @pytest.mark.parametrize('name', APPS)
 def test_layout(name, width, height, opened):
@@ -229,13 +295,42 @@ def test_layout(name, width, height, opened):
     for view in at.locator('.bidf-view').all():
         l, t, r, b = bounds(view)
         assert left <= l < r <= right + 1 and top <= t < b <= bottom + 1, view.get_attribute('data-view')
+    assert empty_share(at) < .25
     buttons, message = ('Run', 'Pause', 'Stop'), bounds(at.locator('[role=status], [role=alert]'))
     if name == 'own': assert 0 < message[1] - bounds(at.get_by_role('button', name='Rename'))[3] < 20, 'likewise'
+    elif name == 'ask': assert 0 < message[1] - bounds(at.locator('canvas'))[3] < 20, 'likewise'
     else:
         assert all(bounds(at.get_by_role('button', name=n))[3] < top + 40 for n in buttons)
         assert message[3] < top + 150, 'the message is right under the buttons'
     controls = at.evaluate(CONTROLS)
-    assert controls and not [(name, about) for name, about in controls if not name or about in ('', 'null', name)]
+    assert (controls or name == 'ask') and not [(name, about) for name, about in controls if not name or about in ('', 'null', name)]
+
+SHADES = """at => {
+    const shade = css => { const [r, g, b, a = 1] = css.match(/[\\d.]+/g).map(Number); return {rgb: [r, g, b], a}; };
+    let page = at;
+    while (page && shade(getComputedStyle(page).backgroundColor).a < 1) page = page.parentElement;
+    const ground = page ? shade(getComputedStyle(page).backgroundColor).rgb : [255, 255, 255];
+    const over = ({rgb, a}) => rgb.map((v, i) => Math.round(a*v + (1 - a)*ground[i]));
+    const all = (where, what) => [...at.querySelectorAll(where)].map(o => getComputedStyle(o)[what]).filter(o => o.startsWith('rgb')).map(o => over(shade(o)));
+    const words = all('.bidf-view text', 'fill').concat(all('.widget-label, [role=status], [role=alert]', 'color'));
+    return {ground, words, lines: all('.scatterlayer .js-line', 'stroke')};
+}"""
+
+@pytest.mark.parametrize('dark', [False, True])
+def test_contrast(dark, opened):
+    "Words have 4.5 to 1 on the page, lines 3 to 1, in both themes"
+    use_theme(opened, dark)
+    opened.wait_for_timeout(1000)
+    colour, lines = lambda rgb: '#' + bytes(rgb).hex(), 0
+    for name in APPS:
+        found = opened.locator('.bidf-explorer').nth(list(APPS).index(name)).evaluate(SHADES)
+        ground = colour(found['ground'])
+        assert (contrast(ground, '#000000') < 3) == dark and found['words']
+        assert min(contrast(colour(o), ground) for o in found['words']) >= 4.5, name
+        assert all(contrast(colour(o), ground) >= 3 for o in found['lines']), name
+        lines += len(found['lines'])
+    assert lines > 5
+    use_theme(opened, False)
 
 def test_an_error_is_a_sentence(opened):
     "An API that is out of order: the explorer says so, and goes on being one"
