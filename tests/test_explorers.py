@@ -127,7 +127,7 @@ def test_boundary(explorer, opened):
     walked = in_kernel(opened, 'boundary.api.n_queries')
     assert walked - spent == 16 and e.points('walk') == 33, 'the student has been asked at more places'
     plane = e.at.locator('[data-view=plane]')
-    e.set('grid', 11)
+    e.control('grid').locator('select').select_option(index=0)
     e.wait_for_title('three images · 0 queries')
     for key in 'ArrowRight', 'ArrowUp': plane.press(key)
     e.wait_for_title('Enter asks')
