@@ -33,7 +33,7 @@ tints = (1 + torch.eye(3))[[0, 1, 2]*2].view(6, 3, 1, 1)/2
 APPS = dict(
     recovery='recovery = RecoveryExplorer(black_box(), recipe="cheapest"); recovery',
     boundary='boundary = BoundaryExplorer(colours, student, torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))*tints); boundary',
-    ask='ask = AskExplorer(black_box(), student, boundary); ask',
+    asking='ask = AskExplorer(black_box(), student, boundary); ask',
     lab='lab = EstimatorLab(black_box(), model); lab',
     monitor='monitor = TrainingMonitor(meta_train(seeded(2, conv4, 3, 3, 16), [black_box(), black_box()], cfg, memory=memory), memory, cfg.budget); monitor',
     own='own = TaskExplorer(model, ["rose", "thorn"]); own')
@@ -103,7 +103,7 @@ def test_recovery(explorer, opened):
 @of('boundary')
 def test_boundary(explorer, opened):
     e = explorer
-    assert 'The plane through three images · 0 queries' in e.titles()
+    e.wait_for_title('^The plane through three images · 0 queries')
     e.click('Map the plane')
     e.wait_for('done')
     e.wait_for_title('three images · 441 queries')
@@ -147,7 +147,7 @@ def test_a_mistake_is_seen(opened):
     e.set('corner a', 0)
     assert not errors(opened)
 
-@of('ask')
+@of('asking')
 def test_ask(explorer, opened, tmp_path):
     "Draw: the student answers for nothing, the API for one query; the image becomes a corner of the plane"
     e = explorer
@@ -300,12 +300,12 @@ def test_layout(name, width, height, opened):
     assert empty_share(at) < .25
     buttons, message = ('Run', 'Pause', 'Stop'), bounds(at.locator('[role=status], [role=alert]'))
     if name == 'own': assert 0 < message[1] - bounds(at.get_by_role('button', name='Rename'))[3] < 20, 'likewise'
-    elif name == 'ask': assert 0 < message[1] - bounds(at.locator('canvas'))[3] < 20, 'likewise'
+    elif name == 'asking': assert 0 < message[1] - bounds(at.locator('canvas'))[3] < 20, 'likewise'
     else:
         assert all(bounds(at.get_by_role('button', name=n))[3] < top + 40 for n in buttons)
         assert message[3] < top + 150, 'the message is right under the buttons'
     controls = at.evaluate(CONTROLS)
-    assert (controls or name == 'ask') and not [(name, about) for name, about in controls if not name or about in ('', 'null', name)]
+    assert (controls or name == 'asking') and not [(name, about) for name, about in controls if not name or about in ('', 'null', name)]
 
 SHADES = """at => {
     const shade = css => { const [r, g, b, a = 1] = css.match(/[\\d.]+/g).map(Number); return {rgb: [r, g, b], a}; };

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CORNERS', 'PLANE', 'PICKED', 'WALK', 'ANSWERS', 'DIVERGENCE', 'PLACES', 'plane_settings', 'sheet', 'query_sheet',
            'framed_at', 'first_views', 'walk_figure', 'as_start', 'ask_cells', 'ask_line', 'cell_beside',
-           'BoundaryExplorer']
+           'PlaneExplorer', 'BoundaryExplorer']
 
 # %% ../../nbs/apps/3_boundary.ipynb #98113de1
 import math
@@ -84,7 +84,59 @@ def cell_beside(xs:torch.Tensor, ys:torch.Tensor, place:Sequence[float], right:i
     return beside(xs, place[0], right), beside(ys, place[1], -down)
 
 # %% ../../nbs/apps/3_boundary.ipynb #b732efc5
-class BoundaryExplorer(Explorer):
+class PlaneExplorer(Explorer):
+    "Images on a plane through three of them, and what API and student answer to one that is picked"
+    @torch.no_grad()
+    def student_probs(self, x):
+        "The student's answers; it may take its statistics from the batch, so it sees all images"
+        return self.student(torch.cat([x, self.images])).softmax(1)[:len(x)]
+
+    def corners(self): return self.images[[self.values[k] for k in CORNERS]]
+
+    def pick(self,
+        group:str,  # 'support' or 'boundary query'
+        i:int       # number of the image in the group
+    ):
+        "Show an image, and both answers"
+        images, known = self.groups()[group]
+        self.picked, self.place = (group, i), plane(self.corners(), images[i][None], 2)[3][0].tolist()
+        self.show_image(f'{group.split()[-1]} {i}', images[i], known[i])
+
+    def move(self, right:int, down:int):
+        "Go to the cell beside that of the picked place, and show what is known of it"
+        self.pick_cell(*cell_beside(self.xs, self.ys, self.place or (0., 0.), right, down), ask=False)
+
+    def pick_cell(self, x:float, y:float, ask:bool=True):
+        "Show the image at the cell next to a place on the plane, and both answers"
+        i = int(len(self.xs)*(self.ys - y).abs().argmin() + (self.xs - x).abs().argmin())
+        self.picked, self.place = None, [float(self.xs[i % len(self.xs)]), float(self.ys[i//len(self.xs)])]
+        self.show_image(f'{x:.1f}, {y:.1f}', self.cells[i], self.known[i], ask)
+
+    def show_image(self, name, x, p, ask=True):
+        "Show an image and both answers; `p` is the API's if it is known. Otherwise it is asked for, which costs one query, and written there"
+        cost = int(p.isnan().any())
+        if cost and ask:
+            if self.state == 'running': return self.show_message('this image costs a query: pause first, or wait for the end', wrong=True)
+            try: p[:] = self.api(x[None])[0]
+            except EXPECTED as e: return self.show_message(str(e), wrong=True)
+        with self.lock:
+            both = dict(API=p.nan_to_num(0), student=self.student_probs(x[None])[0])
+            self.views['picked'] = enlarged(x, name, PICKED)
+            self.views['answers'] = viz.answers(both, self.api.classes, 'Answers' if ask or not cost else 'Enter asks', cost*ask, **ANSWERS)
+            self.refresh()
+
+    def add(self,
+        image:torch.Tensor,     # (c,h,w)
+        answer:torch.Tensor     # the API's (way,)
+    ):
+        "One more image, and lay the plane through it"
+        with self.lock:
+            self.images, self.support = torch.cat([self.images, image[None]]), torch.cat([self.support, answer[None]])
+            for k in CORNERS: self.settings[k].max = len(self.images) - 1
+        self.settings['corner_c'].value = len(self.images) - 1
+
+# %% ../../nbs/apps/3_boundary.ipynb #2120f6af
+class BoundaryExplorer(PlaneExplorer):
     "Where an API and its student disagree"
     def __init__(self,
         api:Api,
@@ -103,11 +155,6 @@ class BoundaryExplorer(Explorer):
         super().__init__(settings | recovery_settings(api, 20), first_views(api, images), [ask, walk], (*CORNERS, 'grid', 'lam', 'budget'))
         for k in (*CORNERS, 'grid'): self.settings[k].observe(lambda _: self.set_plane(), 'value')
         self.set_plane()
-
-    @torch.no_grad()
-    def student_probs(self, x): return self.student(torch.cat([x, self.images])).softmax(1)[:len(x)] # it may take its statistics from the batch
-
-    def corners(self): return self.images[[self.values[k] for k in CORNERS]]
 
     def set_plane(self):
         "Lay the plane through the chosen images; the API's answers on it are not known yet"
@@ -190,45 +237,3 @@ class BoundaryExplorer(Explorer):
         elif view == 'plane' and name in self.groups(): self.pick(name, index)
         elif view == 'plane' and name == 'arrow': self.move(x, y)
         elif view == 'plane': self.pick_cell(*(self.place or (0., 0.)) if name == 'enter' else (x, y))
-
-    def pick(self,
-        group:str,  # 'support' or 'boundary query'
-        i:int       # number of the image in the group
-    ):
-        "Show an image, and both answers"
-        images, known = self.groups()[group]
-        self.picked, self.place = (group, i), plane(self.corners(), images[i][None], 2)[3][0].tolist()
-        self.show_image(f'{group.split()[-1]} {i}', images[i], known[i])
-
-    def move(self, right:int, down:int):
-        "Go to the cell beside that of the picked place, and show what is known of it"
-        self.pick_cell(*cell_beside(self.xs, self.ys, self.place or (0., 0.), right, down), ask=False)
-
-    def pick_cell(self, x:float, y:float, ask:bool=True):
-        "Show the image at the cell next to a place on the plane, and both answers"
-        i = int(len(self.xs)*(self.ys - y).abs().argmin() + (self.xs - x).abs().argmin())
-        self.picked, self.place = None, [float(self.xs[i % len(self.xs)]), float(self.ys[i//len(self.xs)])]
-        self.show_image(f'{x:.1f}, {y:.1f}', self.cells[i], self.known[i], ask)
-
-    def show_image(self, name, x, p, ask=True):
-        "Show an image and both answers; `p` is the API's if it is known. Otherwise it is asked for, which costs one query, and written there"
-        cost = int(p.isnan().any())
-        if cost and ask:
-            if self.state == 'running': return self.show_message('this image costs a query: pause first, or wait for the end', wrong=True)
-            try: p[:] = self.api(x[None])[0]
-            except EXPECTED as e: return self.show_message(str(e), wrong=True)
-        with self.lock:
-            both = dict(API=p.nan_to_num(0), student=self.student_probs(x[None])[0])
-            self.views['picked'] = enlarged(x, name, PICKED)
-            self.views['answers'] = viz.answers(both, self.api.classes, 'Answers' if ask or not cost else 'Enter asks', cost*ask, **ANSWERS)
-            self.refresh()
-
-    def add(self,
-        image:torch.Tensor,     # (c,h,w)
-        answer:torch.Tensor     # the API's (way,)
-    ):
-        "One more image, and lay the plane through it"
-        with self.lock:
-            self.images, self.support = torch.cat([self.images, image[None]]), torch.cat([self.support, answer[None]])
-            for k in CORNERS: self.settings[k].max = len(self.images) - 1
-        self.settings['corner_c'].value = len(self.images) - 1

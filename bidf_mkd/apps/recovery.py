@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'BARS', 'LOSS', 'RUNS', 'recovery_settings', 'all_settings', 'fill_in', 'enlarged', 'loss_at', 'run_code',
-           'Run', 'run_table', 'RecoveryExplorer']
+           'Run', 'run_table', 'RunExplorer', 'RecoveryExplorer']
 
 # %% ../../nbs/apps/2_recovery.ipynb #9fe2ce92
 import html
@@ -128,8 +128,24 @@ def run_table(runs:list[Run])->str: # HTML
     style = 'width:100%;border-spacing:8px;line-height:1.3;vertical-align:top'
     return f"<table style=\"{style}\"><tr>{head}</tr>{''.join(o.row() for o in reversed(runs))}</table>" if runs else 'A run is listed here when it ends.'
 
+# %% ../../nbs/apps/2_recovery.ipynb #80d66994
+class RunExplorer(Explorer):
+    "An explorer that lists its runs when they end"
+    def _ended(self, error):
+        with self.lock:
+            if self.history: self.list_run()
+        super()._ended(error)
+
+    def list_run(self):
+        "Keep what the last run has found as a row below"
+        last, code, reading = self.history[-1], run_code(self.chosen, self.n_procedural), ''
+        if self.judge: reading = f"{self.judge.read(as_float(last['images']), [self.api.classes[k] for k in last['labels']]).top():.0%}"
+        self.n_runs += 1
+        self.runs = [*self.runs, Run(self.n_runs, self.chosen, code, last, reading)][-RUNS:]
+        self.table.value = run_table(self.runs)
+
 # %% ../../nbs/apps/2_recovery.ipynb #8a2625f2
-class RecoveryExplorer(Explorer):
+class RecoveryExplorer(RunExplorer):
     "Invert an API, and watch"
     def __init__(self,
         api:Api,
@@ -188,19 +204,6 @@ class RecoveryExplorer(Explorer):
         self.history.append(self.records[-1] | dict(images=as_bytes(r.images), labels=r.labels, probs=r.probs))
         if len(self.history) > STEPS: del self.history[1:-1:2]
         self.stopped = r.stopped
-
-    def _ended(self, error):
-        with self.lock:
-            if self.history: self.list_run()
-        super()._ended(error)
-
-    def list_run(self):
-        "Keep what the last run has found as a row below"
-        last, code, reading = self.history[-1], run_code(self.chosen, self.n_procedural), ''
-        if self.judge: reading = f"{self.judge.read(as_float(last['images']), [self.api.classes[k] for k in last['labels']]).top():.0%}"
-        self.n_runs += 1
-        self.runs = [*self.runs, Run(self.n_runs, self.chosen, code, last, reading)][-RUNS:]
-        self.table.value = run_table(self.runs)
 
     def progress(self):
         if not self.records: return ''

@@ -69,6 +69,7 @@ def exam_sheet(exam:dict)->go.Figure:
         if k != answer: viz.framed(fig, n + i)
     return fig
 
+# %% ../../nbs/apps/5_training.ipynb #4898b511
 class TrainingMonitor(Explorer):
     "Watch a training"
     def __init__(self,
