@@ -96,6 +96,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.PlaneExplorer.student_probs': ( 'apps/boundary.html#planeexplorer.student_probs',
                                                                                                 'bidf_mkd/apps/boundary.py'),
+                                        'bidf_mkd.apps.boundary.answer_bars': ( 'apps/boundary.html#answer_bars',
+                                                                                'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.as_start': ('apps/boundary.html#as_start', 'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.ask_cells': ('apps/boundary.html#ask_cells', 'bidf_mkd/apps/boundary.py'),
                                         'bidf_mkd.apps.boundary.ask_line': ('apps/boundary.html#ask_line', 'bidf_mkd/apps/boundary.py'),

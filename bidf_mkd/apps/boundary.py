@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CORNERS', 'PLANE', 'PICKED', 'WALK', 'ANSWERS', 'DIVERGENCE', 'PLACES', 'plane_settings', 'sheet', 'query_sheet',
-           'framed_at', 'first_views', 'walk_figure', 'as_start', 'ask_cells', 'ask_line', 'cell_beside',
+           'framed_at', 'answer_bars', 'first_views', 'walk_figure', 'as_start', 'ask_cells', 'ask_line', 'cell_beside',
            'PlaneExplorer', 'BoundaryExplorer']
 
 # %% ../../nbs/apps/3_boundary.ipynb #98113de1
@@ -46,12 +46,16 @@ def query_sheet(r, student, classes, n_queries):
 
 def framed_at(fig, i): return fig if i is None else viz.framed(fig, i)
 
+def answer_bars(*what)->go.Figure: # as for `viz.answers`
+    "Answers, with room for a legend of two lines in a narrow figure"
+    return viz.answers(*what, **ANSWERS).update_layout(margin_t=84, title_y=1 - 20/ANSWERS['height'])
+
 def first_views(api:Api, images:torch.Tensor)->tuple[dict, ...]: # rows of figures by name
     "The views before the API was asked anything"
     one = torch.full((1, *api.shape), .5)
     return (dict(plane=go.Figure(layout=PLANE), divergence=viz.curves([], 'kl', title='KL divergence', **DIVERGENCE)),
             dict(images=sheet(images, None, 'Images to start from'), picked=enlarged(one[0], 'Click one', PICKED),
-                 answers=viz.answers({}, api.classes, 'Answers', **ANSWERS), walk=go.Figure(layout=WALK)))
+                 answers=answer_bars({}, api.classes, 'Answers'), walk=go.Figure(layout=WALK)))
 
 def walk_figure(ends:torch.Tensor, walks:dict[str, tuple], classes:tuple[str, ...])->go.Figure:
     "What is known of the line between two images (2,c,h,w)"
@@ -122,7 +126,7 @@ class PlaneExplorer(Explorer):
         with self.lock:
             both = dict(API=p.nan_to_num(0), student=self.student_probs(x[None])[0])
             self.views['picked'] = enlarged(x, name, PICKED)
-            self.views['answers'] = viz.answers(both, self.api.classes, 'Answers' if ask or not cost else 'Enter asks', cost*ask, **ANSWERS)
+            self.views['answers'] = answer_bars(both, self.api.classes, 'Answers' if ask or not cost else 'Enter asks', cost*ask)
             self.refresh()
 
     def add(self,
