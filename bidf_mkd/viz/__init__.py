@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'TALLEST', 'MOST', 'SYMBOLS', 'QUANTITIES', 'sheet_image', 'image_sheet', 'framed', 'film_strip',
-           'task_sheet', 'curves', 'points', 'regions', 'accuracies', 'gauge', 'answers', 'memory_sheet', 'html_report']
+           'task_sheet', 'compared_sheet', 'curves', 'points', 'regions', 'accuracies', 'gauge', 'answers',
+           'memory_sheet', 'html_report']
 
-# %% ../../nbs/02_viz.ipynb #af63a03d
-import base64, html, io, math
+# %% ../../nbs/02_viz.ipynb #eabe9e5c
+import base64, html, io, math, re
 from itertools import product
 import numpy as np, plotly.graph_objects as go, plotly.io as pio, torch
 from PIL import Image
@@ -142,12 +143,21 @@ def film_strip(
     at = [(r, c) for r, (_, images) in enumerate(steps) for c in range(len(images))]
     return _pictures(torch.cat([images for _, images in steps]), at, [f'{labels[r]}, image {c}' for r, c in at], labels, scale, title)
 
-# %% ../../nbs/02_viz.ipynb #c1f1422c
+# %% ../../nbs/02_viz.ipynb #f44e26a7
 def _by_class(y, name, names, most):
     "Index, class, rank within the class and caption of the first `most` images per class"
     top, hard = (y.max(1).values, y.argmax(1)) if y.ndim == 2 else (None, y)
     found = [(i, k, rank) for k in range(len(names)) for rank, i in enumerate((hard == k).nonzero()[:most, 0].tolist())]
     return [(i, k, rank, f'{names[k]}, {name}' + ('' if top is None else f' {top[i]:.2f}')) for i, k, rank in found]
+
+def _headed(
+    fig,  # of images, changed in place
+    columns,  # name -> x of the images below it
+):
+    "Names above groups of columns"
+    middles = {name: (min(x) + max(x))/2 for name, x in columns.items() if len(x)}
+    fig.update_xaxes(visible=True, side='top', showgrid=False, ticks='', tickangle=0, tickvals=list(middles.values()), ticktext=list(middles))
+    return fig.update_layout(margin_t=fig.layout.margin.t + 20, height=fig.layout.height + 20)
 
 def task_sheet(
     task,  # has xs, ys, xq, yq: images (n,c,h,w), labels (n,) 0..way-1 or probabilities (n,way)
@@ -162,17 +172,34 @@ def task_sheet(
     at = [(k, j) for _, k, j, _ in s] + [(k, max(o[2] for o in s) + 1.5 + j) for _, k, j, _ in q]
     images, n = torch.cat([task.xs[[o[0] for o in s]], task.xq[[o[0] for o in q]]]), sum(k < _most_rows(task.xs) for k, _ in at[:len(s)])
     fig = _pictures(images, at, [o[3] for o in s + q], names, scale, title)
-    middles = {name: (min(x) + max(x))/2 for name, x in (('support', fig.data[1].x[:n]), ('query', fig.data[1].x[n:])) if len(x)}
-    fig.update_xaxes(visible=True, side='top', showgrid=False, ticks='', tickvals=list(middles.values()), ticktext=list(middles))
-    return fig.update_layout(margin_t=fig.layout.margin.t + 20, height=fig.layout.height + 20)
+    return _headed(fig, dict(support=fig.data[1].x[:n], query=fig.data[1].x[n:]))
 
-# %% ../../nbs/02_viz.ipynb #ae158d30
+def compared_sheet(
+    groups,  # name -> images (n,c,h,w), the same number per row, row by row
+    rows,  # names of the rows, for example the classes
+    captions=None,  # name -> n strings, shown under the mouse
+    title='',
+    scale=2,  # pixels of the layout per pixel of an image
+    n_queries=None,  # queries that the images took
+):  # Figure
+    "One row per class: images of several kinds side by side, with a gap and a name for each kind"
+    at, first = [], 0.
+    for images in groups.values():
+        each = len(images)//len(rows)
+        at.append([(r, first + j) for r in range(len(rows)) for j in range(each)])
+        first += each + .5
+    said = [(captions or {}).get(name) or [f'{rows[r]}, {name}' for r, _ in place] for name, place in zip(groups, at)]
+    fig = _pictures(torch.cat(list(groups.values())), sum(at, []), sum(map(list, said), []), rows, scale, title, n_queries)
+    size = next(iter(groups.values())).shape[-1]
+    return _headed(fig, {name: [c*(size + 1) + (size - 1)/2 for _, c in place] for name, place in zip(groups, at)})
+
+# %% ../../nbs/02_viz.ipynb #3ae690bd
 QUANTITIES = dict(  # key in a record -> title of its axis with the unit, format of its ticks
     n_queries=('queries (images sent)', '~s'), q=('directions q', ''), step=('step', ''), epoch=('epoch', ''),
     seconds=('time (s)', ''), loss=('loss (nats)', ''), kl=('KL divergence (nats)', ''), grad_norm=('norm of the gradient', ''),
     cosine=('cosine to the true gradient', ''), acc=('accuracy (%)', '.0%'), val_acc=('validation accuracy (%)', '.0%'),
     test_acc=('test accuracy (%)', '.0%'), agreement=('agreement (%)', '.0%'), lr=('learning rate', ''),
-    mu=('step size (of the pixel range)', ''), memory=('images in memory', ',d'), record=('step of the training', ',d'),
+    meta_step=('meta-step', ',d'), mu=('step size (of the pixel range)', ''), memory=('images in memory', ',d'), record=('step of the training', ',d'),
     saved=('loss saved by a step along the estimate (nats)', ''))
 
 def _axis(keys, log=False):
@@ -366,7 +393,7 @@ def memory_sheet(
     names = [f'{classes[k]} ({len(own):,})' for k, own in rows.items()]
     return _pictures(images[[i for *_, i, _ in shown]], [o[:2] for o in shown], [o[3] for o in shown], names, scale, title, n_queries)
 
-# %% ../../nbs/02_viz.ipynb #3fd18ad0
+# %% ../../nbs/02_viz.ipynb #67314b37
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
@@ -375,32 +402,50 @@ _PAGE = """<!DOCTYPE html>
 :root {{ color-scheme: light dark }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 0 auto; padding: 1rem }} h1, h2 {{ line-height: 1.2; font-weight: 600 }}
 figure {{ margin: 1rem 0; overflow-x: auto }} figure img {{ image-rendering: pixelated; max-width: 100% }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }} caption {{ text-align: left; font-weight: 600; padding: .3rem 0 }}
+th, td {{ padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #8884; white-space: nowrap }} nav ul {{ columns: 2; padding-left: 1.2rem }}
+a {{ color: light-dark(#0b57a4, #8ab8ff) }}
 </style>{script}</head>
-<body><h1>{title}</h1>
+<body><main><h1>{title}</h1>
 {body}
-</body></html>
+</main></body></html>
 """
 
 def _has_sheet(fig): return any(isinstance(o, go.Image) for o in fig.data)
 
+def _paragraph(text):
+    "A paragraph, in which [words](file) is a link"
+    return '<p>' + re.sub(r'\[([^]]+)\]\(([\w./-]+)\)', r'<a href="\2">\1</a>', html.escape(text)) + '</p>'
+
+def _table(columns):
+    cells = lambda tag, row: '<tr>' + ''.join(f'<{tag}>{html.escape(str(o))}</{tag}>' for o in row) + '</tr>'
+    return f"<table><thead>{cells('th', columns)}</thead><tbody>{''.join(cells('td', row) for row in zip(*columns.values()))}</tbody></table>"
+
 def _embedded(thing, key):
-    "HTML of a PIL image, or of a Figure, which fills the width of the page unless it is a sheet of images"
-    if isinstance(thing, Image.Image): return f'<img src="{_uri(thing)}" alt="">'
-    if not isinstance(thing, go.Figure): raise TypeError(f'expected a plotly Figure or a PIL image, got {type(thing).__name__}')
+    "HTML of a table, a PIL image, or a Figure, which fills the width of the page unless it is a sheet of images"
+    if isinstance(thing, dict): return _table(thing)
+    if isinstance(thing, Image.Image): return f'<img src="{_uri(thing)}" alt="a sheet of images">'
+    if not isinstance(thing, go.Figure): raise TypeError(f'expected a plotly Figure, a PIL image or a dict, got {type(thing).__name__}')
     fig = thing if _has_sheet(thing) else go.Figure(thing).update_layout(width=None)
     return pio.to_html(fig, full_html=False, include_plotlyjs=False, div_id=key, config=CONFIG)
 
+def _figure_of(thing, heading, key):
+    title = thing.layout.title.text if isinstance(thing, go.Figure) else ''
+    return f'<figure tabindex="0" role="group" aria-label="{html.escape(title or heading)}">{_embedded(thing, key)}</figure>'
+
 def _section(heading, text, things, key):
-    paragraphs = ''.join(f'<p>{html.escape(o)}</p>' for o in text.split('\n\n') if o.strip())
-    figures = ''.join(f'<figure>{_embedded(o, f"figure-{key}-{i}")}</figure>' for i, o in enumerate(things))
-    return f'<section><h2>{html.escape(heading)}</h2>{paragraphs}{figures}</section>'
+    paragraphs = ''.join(_paragraph(o) for o in text.split('\n\n') if o.strip())
+    figures = ''.join(_figure_of(o, heading, f'figure-{key}-{i}') for i, o in enumerate(things))
+    return f'<section><h2 id="section-{key}">{html.escape(heading)}</h2>{paragraphs}{figures}</section>'
 
 def html_report(
     title,
-    sections,  # list of (heading, text, thing); the thing is a Figure, a PIL image, None or a list of them; empty lines separate paragraphs
+    sections,  # list of (heading, text, thing); the thing is a Figure, a PIL image, a dict of columns, None or a list; [words](file) is a link
 ):  # HTML of the page
     "A self-contained page"
     things = [[] if t is None else t if isinstance(t, list) else [t] for _, _, t in sections]
     script = f'<script>{get_plotlyjs()}</script>' if any(isinstance(o, go.Figure) for part in things for o in part) else ''
     body = '\n'.join(_section(heading, text, part, i) for i, ((heading, text, _), part) in enumerate(zip(sections, things)))
-    return _PAGE.format(title=html.escape(title), script=script, body=body)
+    contents = ''.join(f'<li><a href="#section-{i}">{html.escape(heading)}</a></li>' for i, (heading, _, _) in enumerate(sections))
+    nav = f'<nav aria-label="contents"><ul>{contents}</ul></nav>'*(len(sections) > 2)
+    return _PAGE.format(title=html.escape(title), script=script, body=nav + body)
