@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Iterator, Sequence
 import torch
 from ..api import Api, ApiError, BudgetExceeded, resized
-from ..data import Domain
+from ..data import Domain, as_bytes
 from ..journal import Journal
 from ..recovery import evolve, readable_recipe, recover
 from ..replay import Memory
@@ -62,7 +62,7 @@ def readable_images(
     left:float,                 # images that may still be sent to all APIs
     path:Path,                  # the file for the answers
     seed:int=0
-)->tuple[dict[str, torch.Tensor], int]: # an image (c,h,w) for each class, and the queries that they took; nothing if the budgets do not pay for it
+)->tuple[dict[str, torch.Tensor], int]: # an image (c,h,w), bytes, for each class, and the queries that they took; nothing if the budgets do not pay for it
     "Images of some classes of an API that a person can read"
     labels, most = torch.tensor([api.classes.index(c) for c in wanted[:READABLE]], dtype=torch.long), most_queries(len(wanted))
     if not len(labels) or most > min(left, api.remaining): return {}, 0
@@ -72,5 +72,5 @@ def readable_images(
         asked = meter if api.shape == tuple(shape) else resized(meter, shape)
         for last in recover(asked, labels, **short_recipe(asked, seed), seed=seed): pass
     except (ApiError, BudgetExceeded): pass # what was recovered by then is shown
-    images = dict(zip(wanted, last.images.cpu())) if last else {}
+    images = dict(zip(wanted, as_bytes(last.images.cpu()))) if last else {}
     return images, api.n_queries - before

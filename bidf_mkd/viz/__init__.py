@@ -402,8 +402,9 @@ _PAGE = """<!DOCTYPE html>
 :root {{ color-scheme: light dark }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 0 auto; padding: 1rem }} h1, h2 {{ line-height: 1.2; font-weight: 600 }}
 figure {{ margin: 1rem 0; overflow-x: auto }} figure img {{ image-rendering: pixelated; max-width: 100% }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }} caption {{ text-align: left; font-weight: 600; padding: .3rem 0 }}
-th, td {{ padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #8884; white-space: nowrap }} nav ul {{ columns: 2; padding-left: 1.2rem }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; font-size: .9rem }}
+nav ul {{ columns: 2; padding-left: 1.2rem }}
 a {{ color: light-dark(#0b57a4, #8ab8ff) }}
 </style>{script}</head>
 <body><main><h1>{title}</h1>
