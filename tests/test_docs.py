@@ -8,6 +8,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import pytest
 from fastcore.docments import docments
 
+from bidf_mkd.lab import copy_notebooks
 from bidf_mkd.training import PRESETS
 from project import EXPORTING, LIB, NBS, NOTEBOOKS, ROOT, code_cells, python, read, relative
 
@@ -89,6 +90,15 @@ def test_has_no_dead_link(pages, folder):
             if not (folder/path).is_file() or anchor and unquote(anchor) not in pages[path].anchors: dead.append((name, link))
     assert not dead
 
+def test_copies_of_lessons_have_no_dead_link(tmp_path):
+    "In the folder of `bidf-mkd lab` only what is there can be linked to"
+    copy_notebooks(tmp_path, NBS/'tutorials')
+    links = [(p.name, o) for p in tmp_path.glob('*.ipynb') for c in read(p).cells if c.cell_type == 'markdown' for o in re.findall(r'\]\(([^)]+)\)', c.source)]
+    assert len(links) > 40 and not [(p, o) for p, o in links if '://' not in o and not (tmp_path/urldefrag(o)[0]).is_file()]
+    lessons = sorted(p.name for p in tmp_path.glob('[1-8]*.ipynb'))
+    assert {o for p, o in links if p == '0-start.ipynb'} >= {*lessons, 'explorers.ipynb'} and all((p, '0-start.ipynb') in links for p in lessons)
+    assert not [c.source for p in tmp_path.glob('*.ipynb') for c in read(p).cells if 'check' in c.metadata.get('tags', ())]
+
 def test_loads_nothing_from_elsewhere(pages, folder):
     outside = {o for page in pages.values() for o in page.loaded if re.match(r'(\w+:)?//', o)}
     styles = [o for p in folder.rglob('*.css') for o in re.findall(r'(?:url\(|@import)\s*["\']?((?:\w+:)?//[^"\')]*)', p.read_text(encoding='utf-8'))]
@@ -153,7 +163,7 @@ def test_outputs_of_a_notebook(tmp_path):
                shows(text_markdown='[run](runs/1.html)'), shows(text_plain='  3%|#   | 1/30')]
     text, pictures = notebooks.as_markdown(notebook(tmp_path/'a.ipynb', '# cats', ('f()', outputs)))
     assert '{ .text .output .no-copy }\n100%\ndone\n```' in text, 'one terminal, with what it shows in the end'
-    assert '![a  cat ](a/c1-1.svg)' in text and '![picture](a/c1-2.png)' in text
+    assert '![a  cat ](a/c1-1.svg)' in text and '![Picture: cats](a/c1-2.png)' in text
     assert pictures == {'a/c1-1.svg': b'<svg/>', 'a/c1-2.png': b'\0\0\0'}
     assert '<div class="output">\n<table><tr></tr></table>\n</div>' in text
     assert '\n\nrun' in text and '1/30' not in text
