@@ -25,6 +25,7 @@ async function draw(at) {
   slider(at, layout.meta, frames.map(o => o.name))()
 }
 
-const drawAll = () => document.querySelectorAll('[data-figure]').forEach(draw)
+let done = Promise.resolve() // one drawing after the other: the theme may change in the midst of the first
+const drawAll = () => { done = done.then(() => Promise.all([...document.querySelectorAll('[data-figure]')].map(draw))) }
 drawAll()
 new MutationObserver(drawAll).observe(document.body, { attributeFilter: ['data-md-color-scheme'] })

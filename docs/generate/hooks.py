@@ -96,6 +96,10 @@ def expanded(nav, uris):
 def on_page_content(content, page, **kwargs):
     return re.sub(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', partial(mathml, page=page), content, flags=re.S)
 
+def on_post_page(output, **kwargs):
+    "The theme's search is a dialog without a name"
+    return output.replace('class="md-search"', 'class="md-search" aria-label="Search"')
+
 def mathml(found, page):
     "An equation that browsers show by themselves"
     kind, tex = found[1], html.unescape(found[2])

@@ -105,15 +105,20 @@ def task(demo):
     states = {'before learning': before, 'after learning': right()}
     rows = torch.cat([torch.cat([t.xs[t.ys == k], t.xq[t.yq == k]]) for k in range(5)])
     places = [(centres(6)[c], centres(5)[r]) for r in range(5) for c in range(1, 6)]
-    marks = lambda hit: go.Scatter(
-        x=[p[0] for p in places], y=[p[1] for p in places], mode='markers+text', showlegend=False, text=['\N{CHECK MARK}' if o else '\N{MULTIPLICATION X}' for o in hit],
-        textposition='bottom right', textfont=dict(size=16, color=['#7CFC9A' if o else '#FFB08A' for o in hit]), marker=dict(
-            symbol='square-open', size=34, line_width=3, color=[COLOURS[2] if o else COLOURS[3] for o in hit]))
-    fig = go.Figure([go.Image(source=uri(rows, 6), hoverinfo='skip'), marks(before)]).update_layout(
+    def frames(hit):
+        "A line around each image: unbroken where it is named rightly, dotted elsewhere"
+        def around(wanted, name, look):
+            corners = [(x + i*h, y + j*h) for (x, y), o in zip(places, hit) if o == wanted for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1))]
+            broken = [p for k, p in enumerate(corners) for p in [p] + [(None, None)]*(k % 5 == 4)]
+            return go.Scatter(x=[p[0] for p in broken], y=[p[1] for p in broken], mode='lines', name=name, line=look)
+        h = 15*SCALE
+        return [around(True, 'right', dict(color=COLOURS[2], width=5)), around(False, 'wrong', dict(color=COLOURS[3], width=3, dash='dot'))]
+    fig = go.Figure([go.Image(source=uri(rows, 6), hoverinfo='skip'), *frames(before)]).update_layout(
+        legend=dict(orientation='h', x=0, y=0, yanchor='top'),
         template=STYLE, height=480, margin=dict(l=10, r=10, t=40, b=10), hovermode=False, dragmode=False)
     fig.update_xaxes(side='top', tickvals=[centres(6)[0], centres(6)[3]], ticktext=['shown once', 'to be named'], ticks='', showgrid=False)
     fig.update_yaxes(visible=False)
-    return with_slider(fig, {f'{k}: {sum(v)} of 25 right (by chance 5)': ([1], [marks(v)]) for k, v in states.items()}, 'the model')
+    return with_slider(fig, {f'{k}: {sum(v)} of 25 right (by chance 5)': ([1, 2], frames(v)) for k, v in states.items()}, 'the model')
 
 if __name__ == '__main__':
     secret = classifier(0, 60)
