@@ -8,7 +8,8 @@ from nbformat.sign import NotebookNotary
 from PIL import Image, ImageStat
 
 from bidf_mkd.lab import VIEW
-from browser import HOSTS, Explorer, errors, interrupt, open_app, open_notebook, run_all, save, screenshot, serving, shut_down, use_theme, visit, wait_for_pictures
+from browser import HOSTS, Explorer, errors, interrupt, open_app, open_notebook, run_all, save, screenshot, serving, shut_down, use_theme, visit
+from browser import wait_for_pictures
 from project import NBS, code_cells, read
 
 pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
