@@ -22,7 +22,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     packages=[*find_packages(include=[cfg['lib_name'], f"{cfg['lib_name']}.*"]), *along],
     package_dir={name: f"nbs/{name.split('.')[-1]}" for name in along},
-    package_data={name: ['*.ipynb', '*.yaml', '*.svg'] for name in along},
+    package_data={name: ['*.ipynb', '*.yaml', '*.svg', '*.jpg'] for name in along},
     install_requires=cfg['requirements'].split(),
     extras_require={k.removesuffix('_requirements'): v.split() for k, v in cfg.items() if k.endswith('_requirements')},
     entry_points={'console_scripts': cfg['console_scripts'].split()},

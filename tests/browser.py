@@ -258,3 +258,13 @@ class Explorer:
             self.page.wait_for_timeout(1000)
             if self.title(words).is_visible(): return
         self.wait_for_title(words)
+
+# Accessibility
+
+SERIOUS = 'serious', 'critical'
+
+def barriers(page):
+    "What axe-core finds on a page that keeps somebody out: rule, and the elements that break it"
+    from axe_playwright_python.sync_playwright import Axe
+    found = Axe().run(page).response['violations']
+    return [(o['id'], [n['target'] for n in o['nodes']][:3]) for o in found if o['impact'] in SERIOUS]

@@ -1,11 +1,15 @@
 "The notebooks as a reader meets them: in JupyterLab and Voila, with a real browser."
+import re
+from urllib.parse import urlsplit
+
 import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 from PIL import Image, ImageStat
 
 from bidf_mkd.lab import VIEW
-from browser import Explorer, errors, interrupt, open_app, open_notebook, run_all, save, screenshot, serving, shut_down, use_theme, visit, wait_for_pictures
+from browser import HOSTS, Explorer, errors, interrupt, open_app, open_notebook, run_all, save, screenshot, serving, shut_down, use_theme, visit
+from browser import wait_for_pictures
 from project import NBS, code_cells, read
 
 pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, one Chromium
@@ -106,6 +110,28 @@ def test_app(app, page):
     page.get_by_text('Add drawing makes it an example').wait_for()
     assert not errors(page) and not page.get_by_text('import').count() and not page.get_by_text('Open examples').count(), 'files of the server are nobody\'s'
 
+def test_visitors_have_budgets_of_their_own(app, page):
+    "A page asks no other machine for anything; what one visitor spends, another does not see"
+    first, second = (visit(page.context.browser) for _ in range(2))
+    asked = []
+    for o in first, second:
+        o.on('request', lambda r: asked.append(urlsplit(r.url).hostname))
+        open_app(o, app)
+    spent = [Explorer(o, o.locator('.bidf-explorer').first) for o in (first, second)]
+    before = spent[1].spent()
+    play(first)
+    assert spent[0].spent() > before == spent[1].spent()
+    assert {o for o in asked if o} <= set(HOSTS)
+    assert not errors(first) + errors(second)
+    for o in first, second: o.context.close()
+
+def test_the_map_comes_first(lab, page):
+    "JupyterLab opens it, and a link leads to a lesson"
+    page.goto(lab.at(''))
+    page.wait_for_url('**/0-start.ipynb*')
+    page.get_by_role('link', name='3 From answers to images').click()
+    page.get_by_role('heading', name='Lesson 3').wait_for()
+
 def test_errors_are_seen(lab, page):
     "A widget whose kernel is gone, an error of a cell and one of the browser are told"
     lost = nbformat.v4.new_output('display_data', {VIEW: dict(version_major=2, version_minor=0, model_id='gone'), 'text/plain': 'a widget'})
@@ -126,5 +152,6 @@ def test_lab_keeps_files_and_leaves_no_process(tmp_path):
     mine.parent.mkdir()
     mine.write_text('my notes')
     with serving(tmp_path) as lab: interrupt(lab.process, lab.log)
+    assert re.search(r'^Open http://127\.0\.0\.1:\d+/lab\?token=\w+$', lab.log.read_text(), re.M)
     tutorials = len(list((NBS/'tutorials').glob('*.ipynb')))
     assert f'copied {tutorials - 1} notebooks to' in lab.log.read_text() and '(1 kept)' in lab.log.read_text() and mine.read_text() == 'my notes'

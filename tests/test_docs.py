@@ -1,14 +1,20 @@
 "The site is built from the notebooks and modules by one command. It is whole, and needs nothing from elsewhere."
 import json, re, sys
+from contextlib import contextmanager
+from functools import partial
 from html.parser import HTMLParser
 from importlib import import_module
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from inspect import isclass, isfunction
+from threading import Thread
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
 from fastcore.docments import docments
 
+from bidf_mkd.lab import copy_notebooks
 from bidf_mkd.training import PRESETS
+from browser import barriers
 from project import EXPORTING, LIB, NBS, NOTEBOOKS, ROOT, code_cells, python, read, relative
 
 sys.path.insert(0, str(ROOT/'docs'/'generate'))
@@ -44,6 +50,17 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def pages(folder): return {p.relative_to(folder).as_posix(): Page(p.read_text(encoding='utf-8')) for p in folder.rglob('*.html')}
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_): pass
+
+@contextmanager
+def offered(folder):
+    "The url of a server of this folder"
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=folder)) as server:
+        Thread(target=server.serve_forever).start()
+        try: yield f'http://127.0.0.1:{server.server_port}'
+        finally: server.shutdown()
 
 def page_of(notebook): return relative(notebook).with_suffix('.html').as_posix()
 
@@ -88,6 +105,46 @@ def test_has_no_dead_link(pages, folder):
             if not url.startswith('http://site/'): continue
             if not (folder/path).is_file() or anchor and unquote(anchor) not in pages[path].anchors: dead.append((name, link))
     assert not dead
+
+def test_copies_of_lessons_have_no_dead_link(tmp_path):
+    "In the folder of `bidf-mkd lab` only what is there can be linked to"
+    copy_notebooks(tmp_path, NBS/'tutorials')
+    links = [(p.name, o) for p in tmp_path.glob('*.ipynb') for c in read(p).cells if c.cell_type == 'markdown' for o in re.findall(r'\]\(([^)]+)\)', c.source)]
+    assert len(links) > 40 and not [(p, o) for p, o in links if '://' not in o and not (tmp_path/urldefrag(o)[0]).is_file()]
+    lessons = sorted(p.name for p in tmp_path.glob('[1-8]*.ipynb'))
+    assert {o for p, o in links if p == '0-start.ipynb'} >= {*lessons, 'explorers.ipynb'} and all((p, '0-start.ipynb') in links for p in lessons)
+    assert not [c.source for p in tmp_path.glob('*.ipynb') for c in read(p).cells if 'check' in c.metadata.get('tags', ())]
+
+@pytest.mark.parametrize('dark', [False, True])
+def test_nobody_is_kept_out(folder, chromium, dark):
+    "axe-core finds no serious barrier on the main pages"
+    with offered(folder) as url:
+        for name in 'index', 'play', 'results', 'tutorials/0-start':
+            context = chromium.new_context(color_scheme='dark' if dark else 'light')
+            page = context.new_page()
+            page.goto(f'{url}/{name}.html')
+            page.wait_for_load_state('networkidle')
+            assert not barriers(page), name
+            context.close()
+
+def test_plays_without_a_server(folder, chromium):
+    "The sliders move the figures, on a screen as narrow as a phone's; nothing is fetched from elsewhere"
+    with offered(folder) as url:
+        page = chromium.new_context(viewport=dict(width=390, height=800)).new_page()
+        asked = []
+        page.on('request', lambda r: asked.append(urlsplit(r.url).netloc))
+        page.goto(f'{url}/play.html')
+        for i, n in enumerate((9, 21, 2)):
+            at = page.locator('.play').nth(i)
+            slider = at.get_by_role('slider')
+            slider.focus()
+            picture = lambda: at.locator('svg').first.evaluate('o => o.parentElement.innerHTML')
+            before, said = picture(), slider.get_attribute('aria-valuetext')
+            for _ in range(n): page.keyboard.press('ArrowRight')
+            page.wait_for_timeout(500)
+            assert picture() != before and slider.get_attribute('aria-valuetext') != said
+        assert {o for o in asked if o} == {urlsplit(url).netloc}
+        assert page.evaluate('document.documentElement.scrollWidth') <= 390
 
 def test_loads_nothing_from_elsewhere(pages, folder):
     outside = {o for page in pages.values() for o in page.loaded if re.match(r'(\w+:)?//', o)}
@@ -153,7 +210,7 @@ def test_outputs_of_a_notebook(tmp_path):
                shows(text_markdown='[run](runs/1.html)'), shows(text_plain='  3%|#   | 1/30')]
     text, pictures = notebooks.as_markdown(notebook(tmp_path/'a.ipynb', '# cats', ('f()', outputs)))
     assert '{ .text .output .no-copy }\n100%\ndone\n```' in text, 'one terminal, with what it shows in the end'
-    assert '![a  cat ](a/c1-1.svg)' in text and '![picture](a/c1-2.png)' in text
+    assert '![a  cat ](a/c1-1.svg)' in text and '![Picture: cats](a/c1-2.png)' in text
     assert pictures == {'a/c1-1.svg': b'<svg/>', 'a/c1-2.png': b'\0\0\0'}
     assert '<div class="output">\n<table><tr></tr></table>\n</div>' in text
     assert '\n\nrun' in text and '1/30' not in text

@@ -16,7 +16,7 @@ from bidf_mkd.fewshot import HEADS, FewShotClassifier
 from bidf_mkd.http_api import Connection, HttpApi
 from bidf_mkd.models import conv4, seeded
 from bidf_mkd.serve import FEW_SHOT, MOST_STORED, app, listen, read_names, server
-from project import command_here, served
+from project import ROOT, command_here, python, served
 
 CLASSES, TOKEN = ('■', '• dot', '|'), 'sesame-4712'
 INFER, LOAD, UNLOAD = f'/v2/models/{FEW_SHOT}/infer', '/v2/repository/models/{}/load', '/v2/repository/models/{}/unload'
@@ -168,3 +168,18 @@ def test_any_labels_are_read_or_refused(raw, shape):
 def test_names_in_bytes():
     body = b''.join(len(o.encode()).to_bytes(4, 'little') + o.encode() for o in LABELS)
     assert read_names(dict(datatype='BYTES', shape=[9]), memoryview(body)) == LABELS
+
+def test_a_class_behind_one_server(whole):
+    "What docs/teaching.md tells teachers to do: the server, a student's code, and a budget for each"
+    blocks = re.findall(r'```(\w+)\n(.*?)```', (ROOT/'docs'/'teaching.md').read_text(encoding='utf-8'), re.S)
+    tokens, [command] = re.search(r'BIDF_MKD_TOKEN=(\S+)', blocks[0][1])[1], re.findall(r'bidf-mkd serve (.*)', blocks[0][1])
+    options = command.split()[1:]
+    options[options.index('--port') + 1] = '0'
+    options[options.index('--host') + 1] = '127.0.0.1'
+    code = '\n'.join(text for kind, text in blocks if kind == 'python')
+    with served(whole/'zoo', *options, BIDF_MKD_TOKEN=tokens) as (url, _):
+        anna, ben = tokens.split(',')
+        said = python('-c', f'{code}\nimport torch; api(torch.zeros(7, *api.shape))', SERVER=url, BIDF_MKD_TOKEN=anna)
+        assert "'budget': 5000" in said
+        left = [httpx.get(f'{url}/v2/usage', headers={'authorization': f'Bearer {o}'}).json()['remaining'] for o in (anna, ben)]
+    assert left == [4993, 5000]

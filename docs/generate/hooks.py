@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import notebooks, reference, results
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File
+from plotly.offline import get_plotlyjs
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = '.svg', '.png', '.jpg', '.webp'  # files beside the notebooks that these show
@@ -28,12 +29,19 @@ def on_files(files, config):
 def made(config):
     "What is not in docs/"
     for name in 'README', 'CONTRIBUTING', 'CHANGELOG': yield File(f'{name}.md', ROOT, config.site_dir, False, dest_uri=f'{name.lower()}.html')
+    yield plotly(config)
     for name, path in reference.modules().items(): yield File.generated(config, f'reference/{name}.md', content=reference.as_markdown(path))
     for path in sorted((ROOT/'nbs').rglob('*')):
         uri = path.relative_to(ROOT).as_posix()
         if '/.' in uri: continue
         if path.suffix in PICTURES: yield File(uri, ROOT, config.site_dir, False, dest_uri=uri.removeprefix('nbs/'))
         if path.suffix == '.ipynb': yield from pages(path, uri, config)
+
+def plotly(config):
+    "The script that draws the figures of docs/play.md, which nobody has to fetch from elsewhere"
+    script = File.generated(config, 'docs/plotly.min.js', content=get_plotlyjs())
+    script.dest_uri = 'plotly.min.js'
+    return script
 
 def pages(path, uri, config):
     "A notebook as a page, and its pictures"
@@ -87,6 +95,10 @@ def expanded(nav, uris):
 
 def on_page_content(content, page, **kwargs):
     return re.sub(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', partial(mathml, page=page), content, flags=re.S)
+
+def on_post_page(output, **kwargs):
+    "The theme's search is a dialog without a name"
+    return output.replace('class="md-search"', 'class="md-search" aria-label="Search"')
 
 def mathml(found, page):
     "An equation that browsers show by themselves"

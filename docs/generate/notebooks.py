@@ -14,18 +14,19 @@ def printed(text):
     lines = re.sub(r'\x1b\[[\d;]*[A-Za-z]', '', text).rstrip().split('\n')
     return fenced('\n'.join(o.rstrip('\r').rpartition('\r')[2] for o in lines), '.text .output .no-copy') if text.strip() else ''
 
-def picture(mime, data, title, name):
-    "A picture as Markdown, and its file"
+def picture(mime, data, title, name, section):
+    "A picture as Markdown, and its file. One without a title of its own is described by that of its section"
     name = f'{name}.{PICTURES[mime]}'
-    title = 'picture' if re.match(r'<|\w+\(children=', title) else html.escape(re.sub(r'[][\n]', ' ', title))
+    title = f'Picture: {section}' if re.match(r'<|\w+\(children=|(figure)?$', title) else title.removesuffix(': run this cell to use it')
+    title = html.escape(re.sub(r'[][\n]', ' ', title))
     return f'![{title}]({name})', {name: data.encode() if mime == 'image/svg+xml' else base64.b64decode(data)}
 
-def shown(output, name):
+def shown(output, name, section=''):
     "An output as Markdown, and its files"
     data = {k: ''.join(v) for k, v in output.get('data', {'text/plain': output.get('text', '')}).items() if isinstance(v, (str, list))}
     plain = data.get('text/plain', '')
     for mime in PICTURES:
-        if mime in data: return picture(mime, data[mime], plain, name)
+        if mime in data: return picture(mime, data[mime], plain, name, section)
     if '%|' in plain: return '', {}  # a progress bar
     if 'text/html' in data:
         own = re.sub(r'<style.*?</style>|(?<=<table)[^>]*', '', data['text/html'], flags=re.S)  # tables look like all tables of the site
@@ -43,18 +44,20 @@ def joined(outputs):
 
 def as_markdown(path:Path)->tuple[str, dict[str, bytes]]: # the page, and its pictures by name
     "A notebook as Markdown. The id of a cell is an anchor; what is exported bears the name of its module"
-    parts, pictures, module = [], {}, ''
+    parts, pictures, module, section = [], {}, '', ''
     for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
         source = ''.join(cell['source']).strip('\n')
+        if 'check' in cell['metadata'].get('tags', ()): continue # for the tests alone
         if cell['cell_type'] != 'code':
             parts.append(source)
+            section = ([section] + re.findall(r'^#+ +(.+)', source, re.M))[-1]
             continue
         directives, code = re.fullmatch(r'((?:#\|[^\n]*\n?)*)(.*)', source, re.S).groups()
         module = ''.join(re.findall(r'default_exp\s+(\S+)', directives)).removesuffix('.__init__') or module
         title = f' title="bidf_mkd.{module}"' if re.search(r'\|\s*export', directives) else ''
         if code: parts += [f'<div id="{cell["id"]}"></div>', fenced(code, f'.python{title}')]
         for i, o in enumerate(joined(cell['outputs'])):
-            text, files = shown(o, f'{path.stem}/{cell["id"]}-{i}')
+            text, files = shown(o, f'{path.stem}/{cell["id"]}-{i}', section)
             parts.append(text)
             pictures |= files
     return '\n\n'.join(parts), pictures
