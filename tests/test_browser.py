@@ -117,6 +117,7 @@ def test_visitors_have_budgets_of_their_own(app, page):
     for o in first, second:
         o.on('request', lambda r: asked.append(urlsplit(r.url).hostname))
         open_app(o, app)
+        o.get_by_text(re.compile(r'in all \d')).first.wait_for()
     spent = [Explorer(o, o.locator('.bidf-explorer').first) for o in (first, second)]
     before = spent[1].spent()
     play(first)
