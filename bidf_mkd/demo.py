@@ -26,7 +26,7 @@ from . import viz
 from .api import Api, BudgetExceeded, count_of
 from .batch import begun_with, write_json
 from .data import Domain, Episodes
-from .evaluation import evaluate, table_rows
+from .evaluation import QUERIES, evaluate, table_rows
 from .http_api import Connection, HttpApi
 from .models import Classifier, check_same_settings, conv4, save_tensors, seeded
 from .replay import Memory, validation_task
@@ -171,10 +171,10 @@ def check_start(d:Domain, plan:Plan, methods:dict[str, Config], url:str|None, op
         raise ValueError(f'{url} serves models of {way} classes, and the tasks of a demo have {WAY}; use bidf-mkd learn, or add: -p head support')
     for cfg in methods.values(): check_model(seeded(cfg.seed, conv4, 5, *d.shape[:2]), apis, cfg, d.shape)
 
-def test_episodes(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
+def test_episodes(d:Domain, plan:Plan)->dict[str, dict[int, Episodes]]: # by the name of the queries, and by shot
     "The tasks of the evaluation; data without enough images for them are an error before anything is paid for"
     x, y, names = d.load('meta_test')
-    return {s: Episodes(x, y, shot=s, n=plan.episodes, seed=plan.cfg.seed, names=names) for s in SHOTS}
+    return {q: {s: Episodes(x, y, shot=s, n=plan.episodes, seed=plan.cfg.seed, names=names, dirichlet=a) for s in SHOTS} for q, a in QUERIES.items()}
 
 def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
     "Train the classifiers that become the APIs"
@@ -239,10 +239,10 @@ def train_method(method:str, model:Classifier, apis:Sequence[Api], cfg:Config, o
             bar.write(f'budget: {message}')
     return model.eval(), memory, apis, held_out
 
-def evaluate_models(models:dict, episodes:dict[int, Episodes], log:Log)->list[dict]:
+def evaluate_models(models:dict, episodes:dict[str, dict[int, Episodes]], log:Log)->list[dict]:
     "The rows of the table: meta-test accuracies of all models on the same episodes"
-    with progress_bar(len(models)*sum(map(len, episodes.values())), 'meta-test', 'episode') as bar:
-        rows = table_rows(models, {s: CountedEpisodes(e, bar) for s, e in episodes.items()})
+    with progress_bar(len(models)*sum(len(e) for own in episodes.values() for e in own.values()), 'meta-test', 'episode') as bar:
+        rows = [r for q, own in episodes.items() for r in table_rows(models, {s: CountedEpisodes(e, bar) for s, e in own.items()}, queries=q)]
     log.add(dict(method='all', kind='evaluation', step=0))
     return rows
 
@@ -279,12 +279,12 @@ def recovered_sheets(
 
 def results_table(rows:list[dict])->str:
     "The rows as a table for the terminal: accuracies in percent with 95% intervals, and gains paired over the episodes"
-    line = lambda *cells: '{:26}{:>7}  {:15}{:14}{:>14}{:>16}'.format(*cells).rstrip()
+    line = lambda *cells: '{:22}{:>5}  {:15}{:13}{:11}{:>13}{:>14}'.format(*cells).rstrip()
     def cells(r):
         gain = f"{r['gain']:+.1f} ± {r['gain_ci95']:.1f}" if r['method'] != rows[0]['method'] else ''
-        return r['method'], r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', f"{r['mean']:.1f} ± {r['ci95']:.1f}", gain
-    head = line('method', 'shot', 'classifier', 'statistics', 'accuracy (%)', 'gain (points)')
-    body = [line(*cells(r)) for r in sorted(rows, key=lambda r: (r['shot'], r['classifier'], not r['transductive']))]
+        return r['method'], r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', r['queries'], f"{r['mean']:.1f} ± {r['ci95']:.1f}", gain
+    head = line('method', 'shot', 'classifier', 'statistics', 'queries', 'accuracy (%)', 'gain (points)')
+    body = [line(*cells(r)) for r in sorted(rows, key=lambda r: (r['shot'], r['classifier'], not r['transductive'], r['queries']))]
     return '\n'.join([head, '-'*len(head), *body])
 
 def learning_sections(results:dict, memory:Memory, apis:dict, log:Log)->list[tuple]:
@@ -306,13 +306,14 @@ def learning_sections(results:dict, memory:Memory, apis:dict, log:Log)->list[tup
 
 def report_page(results:dict, memory:Memory, apis:dict, log:Log)->str:
     "The report of a demo as a page with figures"
+    accuracies = [viz.accuracies([r for r in results['rows'] if r['queries'] == q], f'{q} queries'.capitalize()) for q in QUERIES]
     return viz.html_report(f"bidf_mkd on {results['dataset']}", [
         ('What was learned', f"""Accuracy on {results['rows'][0]['n']} tasks of five classes that no API knew. Each model sees 1 or 5 images per class, and then
-            classifies 15 others per class. 'random init' is the same network before learning. 'prototype' compares features;
-            'finetune' trains such a classifier for 10 steps on the support images, 'finetune_blank' the network with a blank head (the paper's protocol);
-            'transductive' moves the prototypes to where the queries are. With 'transductive' batch statistics the query images of a task help each
-            other; with 'inductive' ones each is classified independently. Bars are 95% intervals.""",
-         viz.accuracies(results['rows'])), *learning_sections(results, memory, apis, log)])
+            classifies 75 others, 15 per class or, unbalanced, in random proportions. 'random init' is the same network before learning. 'prototype'
+            compares features; 'finetune' trains such a classifier for 10 steps on the support images, 'finetune_blank' the network with a blank head
+            (the paper's protocol); 'transductive' moves the prototypes to where the queries are. With 'transductive' batch statistics the query images
+            of a task help each other; with 'inductive' ones each is classified independently. Bars are 95% intervals.""",
+         accuracies), *learning_sections(results, memory, apis, log)])
 
 def write_results(out:Path, results:dict, model:Classifier, memory:Memory, apis:dict, page:str):
     "Write everything that a demo, or learning from APIs, leaves behind"
@@ -342,7 +343,7 @@ def demo(
     settings = dict(dataset=d.name, shape=list(d.shape), ground=d.ground, api=url, **asked, apis=plan.apis, api_steps=plan.api_steps, **plan.policies)
     with own_folder(out, 'demo', **settings, **asdict(plan.cfg)): return run_in_folder(out, d, plan, episodes, methods, url, options)
 
-def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], methods:dict[str, Config], url:str|None, options:dict)->dict:
+def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[str, dict[int, Episodes]], methods:dict[str, Config], url:str|None, options:dict)->dict:
     "The demo in a folder of its own"
     log = Log(out/'log.jsonl')
     zoo = None if url else build_zoo(d, plan, out, log)

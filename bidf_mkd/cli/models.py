@@ -59,7 +59,7 @@ def add_learn(commands):
     p.add_argument('--dry-run', action='store_true', help='only tell what it can cost')
     p.set_defaults(run=run_learn)
 
-# %% ../../nbs/cli/3_models.ipynb #1e67e368
+# %% ../../nbs/cli/3_models.ipynb #bd202664
 def write_csv(path:str, rows:list[dict]):
     "The rows of `name_files`, a column for each class"
     with writing(path), open(path, 'w', newline='', encoding='utf-8') as f:
@@ -70,13 +70,13 @@ def write_csv(path:str, rows:list[dict]):
 def run_classify(args):
     "`bidf-mkd classify`"
     from bidf_mkd.fewshot import FewShotClassifier, classify_page, name_files, query_files # it imports scikit-learn, which takes a second
-    classifier = FewShotClassifier.load(args.model)
+    classifier, support = FewShotClassifier.read(args.model)
     if args.head: classifier.head = args.head
     if args.ground: classifier.ground = args.ground
     files = query_files(args.images, args.support)
     if args.support: classifier.fit_folder(args.support)
-    elif not hasattr(classifier, 'classes_'): raise ValueError(f'{args.model} holds no examples: name a folder of them with --support')
-    elif args.head: classifier.fit(classifier.support_, classifier.classes_[classifier.labels_])
+    elif support: classifier.fit(*support)
+    else: raise ValueError(f'{args.model} holds no examples: name a folder of them with --support')
     rows = name_files(classifier, files)
     if args.json: print(json.dumps(rows, indent=1)) # in ASCII, which every terminal shows
     else:
