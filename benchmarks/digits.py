@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from bidf_mkd.data import Episodes, glyphs
 from bidf_mkd.demo import versions
 from bidf_mkd.distillation import prototype_loss
-from bidf_mkd.evaluation import evaluate_all, paired
+from bidf_mkd.evaluation import QUERIES, evaluate_all, paired
 from bidf_mkd.fewshot import FewShotClassifier, as_images
 from bidf_mkd.models import conv4, keep_memory, seeded
 

@@ -6,9 +6,8 @@
 __all__ = ['PLANS', 'SHOTS', 'WAY', 'LEARN', 'PER_API', 'Plan', 'changed', 'plan_for', 'own_folder', 'Log', 'AsLines',
            'progress_bar', 'methods_of', 'check_start', 'test_episodes', 'build_zoo', 'server_models', 'server_apis',
            'check_answered', 'undone_if_unasked', 'train_method', 'evaluate_models', 'CountedEpisodes', 'versions',
-           'recovered_sheets', 'results_table', 'learning_sections', 'report_page', 'write_results', 'demo',
-           'run_in_folder', 'learn_config', 'forecast', 'shared_names', 'agreement_rows', 'agreement_table',
-           'learn_page', 'learn']
+           'recovered_sheets', 'learning_sections', 'report_page', 'write_results', 'demo', 'run_in_folder',
+           'learn_config', 'forecast', 'shared_names', 'agreement_rows', 'agreement_table', 'learn_page', 'learn']
 
 # %% ../nbs/22_demo.ipynb #c95b2c47
 import json, math, platform, re, sys, time
@@ -229,7 +228,8 @@ def train_method(method:str, model:Classifier, apis:Sequence[Api], cfg:Config, o
             fresh = log.add(r | dict(method=method))
             if 'message' in r: bar.write(f"{r['kind'].replace('_', ' ')}: {r['message']}")
             else:
-                bar.set_postfix_str(f"API {r['visit']} {r['kind'].replace('_', ' ')}, {r['n_queries']:,} queries", refresh=False)
+                name = getattr(apis[r['visit'] % len(apis)], 'name', f"API {r['visit']}")
+                bar.set_postfix_str(f"{name} {r['kind'].replace('_', ' ')}, {r['n_queries']:,} queries", refresh=False)
                 bar.update(fresh)
         bar.total = bar.n
         check_answered(apis)
@@ -277,19 +277,10 @@ def recovered_sheets(
         captions = [f'{memory.classes[memory.label[i]]} {memory.confidence[i]:.2f}' for i in pick]
         yield name, memory.images[pick], captions, [c for c, _ in kept]
 
-def results_table(rows:list[dict])->str:
-    "The rows as a table for the terminal: accuracies in percent with 95% intervals, and gains paired over the episodes"
-    line = lambda *cells: '{:22}{:>5}  {:15}{:13}{:11}{:>13}{:>14}'.format(*cells).rstrip()
-    def cells(r):
-        gain = f"{r['gain']:+.1f} ± {r['gain_ci95']:.1f}" if r['method'] != rows[0]['method'] else ''
-        return r['method'], r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', r['queries'], f"{r['mean']:.1f} ± {r['ci95']:.1f}", gain
-    head = line('method', 'shot', 'classifier', 'statistics', 'queries', 'accuracy (%)', 'gain (points)')
-    body = [line(*cells(r)) for r in sorted(rows, key=lambda r: (r['shot'], r['classifier'], not r['transductive'], r['queries']))]
-    return '\n'.join([head, '-'*len(head), *body])
-
 def learning_sections(results:dict, memory:Memory, apis:dict, log:Log)->list[tuple]:
     "The sections of a report on what was asked and recovered"
-    recovering = [dict(api=f"API {r['visit']}", n_queries=r['n_queries']) | {f"{r['kind']} loss": r['loss']} for r in log.of('bidf_mkd', 'support', 'query')]
+    recovering = [dict(api=list(apis)[r['visit'] % len(apis)], n_queries=r['n_queries']) | {f"{r['kind']} loss": r['loss']}
+                  for r in log.of('bidf_mkd', 'support', 'query')]
     learning = [r | dict(meta_step=i) for i, r in enumerate(log.of('bidf_mkd', 'replay', 'final_replay'))]
     sheets = [viz.image_sheet(x, captions, rows=classes, title=name) for name, x, captions, classes in recovered_sheets(memory, apis, 10)]
     short = ''.join(f'\n\n{m}.' for m in results['notes'])
@@ -394,10 +385,11 @@ def forecast(apis:Sequence[Api], cfg:Config)->tuple[list[tuple[int, float]], int
         money, left = money + price*min(n, left), left - min(n, left)
     return [(n, n*price) for n, price in zip(queries, prices)], int(cfg.budget - left), money
 
-def shared_names(apis:Sequence[Api])->dict[str, list[str]]:
-    "Classes that several APIs have, which are taken to be the same, and the names of these APIs"
-    owners = {c: [a.name for a in apis if c in a.classes] for c in dict.fromkeys(c for a in apis for c in a.classes)}
-    return {c: names for c, names in owners.items() if len(names) > 1}
+def shared_names(apis:Sequence[Api])->dict[tuple[str, ...], list[str]]:
+    "Names of APIs, and the classes that they share by name, which are taken to be the same"
+    shared = {}
+    for c in dict.fromkeys(c for a in apis for c in a.classes): shared.setdefault(tuple(a.name for a in apis if c in a.classes), []).append(c)
+    return {names: classes for names, classes in shared.items() if len(names) > 1}
 
 # %% ../nbs/22_demo.ipynb #35bda722
 def agreement_rows(models:dict[str, Classifier], memory:Memory, held_out:Memory, apis:Sequence[Api])->list[dict]: # by API, in percent

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHRINKAGE', 'CLASSIFIERS', 'HEADS', 'PROTOCOLS', 'QUERIES', 'Scores', 'paired', 'soft_kmeans', 'bd_cspn', 'whiten',
-           'finetune', 'fit_classifier', 'predict_logits', 'evaluate_all', 'evaluate', 'protocols_for', 'table_rows']
+           'finetune', 'fit_classifier', 'predict_logits', 'evaluate_all', 'evaluate', 'protocols_for', 'table_rows',
+           'results_table']
 
 # %% ../nbs/11_evaluation.ipynb #19ae16b6
 import copy
@@ -185,3 +186,21 @@ def table_rows(
                                  mean=percent(scores.mean), ci95=percent(scores.ci95), n=len(scores.acc), split=split,
                                  gain=percent(gain), gain_ci95=percent(gain_ci95)))
     return rows
+
+# %% ../nbs/11_evaluation.ipynb #c7dcc43d
+def results_table(
+    rows:list[dict] # of `table_rows`
+)->str:             # one table per method
+    "Accuracies in percent of the first method and of another one, with 95% intervals, and the paired gain"
+    line = lambda *cells: '{:>4}  {:15}{:13}{:11}{:>14}{:>23}{:>14}'.format(*cells)
+    key = lambda r: (r['shot'], r['classifier'], not r['transductive'], r['queries'])
+    first, *others = dict.fromkeys(r['method'] for r in rows)
+    before = {key(r): r for r in rows if r['method'] == first}
+    interval = lambda v, ci95, sign='': f'{v:{sign}.1f} ± {ci95:.1f}'
+    def table(method):
+        head = line('shot', 'classifier', 'statistics', 'queries', first, method, 'gain')
+        own = sorted((r for r in rows if r['method'] == method), key=key)
+        return '\n'.join([head, '-'*len(head), *(line(
+            r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', r['queries'],
+            interval(before[key(r)]['mean'], before[key(r)]['ci95']), interval(r['mean'], r['ci95']), interval(r['gain'], r['gain_ci95'], '+')) for r in own)])
+    return '\n\n'.join(map(table, others))

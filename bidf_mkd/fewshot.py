@@ -187,9 +187,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def read(cls, path:str|Path)->tuple['FewShotClassifier', tuple|None]: # not fitted; images and labels that it was fitted to
-        "What is in a file that `save` wrote, or in the folder of a demo"
+        "What is in a file that `save` wrote, or in the folder of `demo` or `learn`"
         file = model_file(path)
-        if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of a demo, or a file that a few-shot classifier was saved in')
+        if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of demo or learn, or a file that a few-shot classifier was saved in')
         tensors, card = load_tensors(file, 'model')
         support = [tensors.pop(f'support.{k}', None) for k in ('images', 'labels')]
         made = cls(model_of(tensors, card, file), **{k: card[k] for k in ('head', 'lr', 'steps', 'ground') if k in card})
@@ -197,12 +197,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path:str|Path)->'FewShotClassifier': # fitted, if it was so when saved
-        "What `save` wrote, or the meta model in the folder of a demo"
+        "What `save` wrote, or the meta model in the folder of `demo` or `learn`"
         made, support = cls.read(path)
         return made.fit(*support) if support else made
 
 def model_file(path:str|Path)->Path:
-    "The file of a meta model, or that in the folder of a demo, whether it is there or not"
+    "The file of a meta model, or that in the folder of `demo` or `learn`, whether it is there or not"
     path = Path(path)
     return path/'model.safetensors' if path.is_dir() else path
 

@@ -15,7 +15,8 @@ import bidf_mkd
 from ..api import INPUT_POLICIES, ApiError, OUTPUT_POLICIES, count_of
 from ..batch import packaged_notebooks
 from ..data import domain
-from ..demo import demo, plan_for, results_table
+from ..demo import demo, plan_for
+from ..evaluation import results_table
 from ..http_api import is_loopback
 from ..lab import copy_notebooks, jupyter_command, run_server
 from ..models import keep_memory

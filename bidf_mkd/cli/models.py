@@ -30,7 +30,8 @@ def run_learn(args):
     print(f"{count_of(len(apis), 'API')}, {count_of(cfg.visits or len(apis), 'visit')}, at most {count_of(most, 'query')}"
           + f' and {money:g} in money'*(money > 0)
           + f'; images of {args.size}x{args.size}, {count_of(channels, "channel")}; everything is written to {args.out}/', flush=True)
-    for c, owners in list(shared_names(apis).items())[:5]: print(f'{c!r} is taken to be the same class in {" and ".join(owners)}')
+    for owners, classes in list(shared_names(apis).items())[:5]:
+        print(f"{', '.join(owners)} share {count_of(len(classes), 'class')} by name: {', '.join(classes[:10])}" + ', ...'*(len(classes) > 10))
     if args.dry_run: return
     results = learn(apis, cfg, shape, args.out)
     print('\nAgreement with each API on recovered images that were held out, in percent\n')
@@ -89,7 +90,7 @@ def add_classify(commands):
     "The options of `bidf-mkd classify`"
     p = commands.add_parser('classify', help='name images, from a few examples of each class', description='Learn classes of your own from a folder of '
         'examples, with a model that bidf-mkd has learned, and name new images.')
-    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
+    p.add_argument('model', metavar='DIR', help='the folder that demo or learn wrote, or a file that a few-shot classifier was saved in')
     p.add_argument('images', nargs='+', metavar='IMAGE', help='an image to name, or a folder of images')
     p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class (default: those saved with the model)')
     p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; whitened: likewise, better from three examples per class on; '
@@ -116,7 +117,7 @@ def add_export(commands):
     "The options of `bidf-mkd export`"
     p = commands.add_parser('export', help='write a learned model as an ONNX file', description='Write the backbone of a learned model, which turns '
         'images into features, as an ONNX file, and check with onnxruntime that it computes what PyTorch computes, to 0.0001.')
-    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
+    p.add_argument('model', metavar='DIR', help='the folder that demo or learn wrote, or a file that a few-shot classifier was saved in')
     p.add_argument('--onnx', metavar='FILE', required=True, help='the file to write')
     p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class, whose statistics normalise the images '
                    '(default: the examples saved with the model, or none)')
