@@ -544,7 +544,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'bidf_mkd.evaluation.Scores.__repr__': ('evaluation.html#scores.__repr__', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.Scores.ci95': ('evaluation.html#scores.ci95', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.Scores.mean': ('evaluation.html#scores.mean', 'bidf_mkd/evaluation.py'),
-                                     'bidf_mkd.evaluation.bd_cspn': ('evaluation.html#bd_cspn', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.evaluate': ('evaluation.html#evaluate', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.evaluate_all': ('evaluation.html#evaluate_all', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.finetune': ('evaluation.html#finetune', 'bidf_mkd/evaluation.py'),

@@ -189,7 +189,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def read(cls, path:str|Path)->tuple['FewShotClassifier', tuple|None]: # not fitted; images and labels that it was fitted to
         "What is in a file that `save` wrote, or in the folder of `demo` or `learn`"
         file = model_file(path)
-        if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of demo or learn, or a file that a few-shot classifier was saved in')
+        if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of demo or learn, or the file of a few-shot classifier')
         tensors, card = load_tensors(file, 'model')
         support = [tensors.pop(f'support.{k}', None) for k in ('images', 'labels')]
         made = cls(model_of(tensors, card, file), **{k: card[k] for k in ('head', 'lr', 'steps', 'ground') if k in card})

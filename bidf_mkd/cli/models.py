@@ -31,7 +31,7 @@ def run_learn(args):
           + f' and {money:g} in money'*(money > 0)
           + f'; images of {args.size}x{args.size}, {count_of(channels, "channel")}; everything is written to {args.out}/', flush=True)
     for owners, classes in list(shared_names(apis).items())[:5]:
-        print(f"{', '.join(owners)} share {count_of(len(classes), 'class')} by name: {', '.join(classes[:10])}" + ', ...'*(len(classes) > 10))
+        print(f"Taken to be the same in {' and '.join(owners)}: {', '.join(classes[:10])}" + ', ...'*(len(classes) > 10))
     if args.dry_run: return
     results = learn(apis, cfg, shape, args.out)
     print('\nAgreement with each API on recovered images that were held out, in percent\n')
