@@ -173,7 +173,8 @@ def check_start(d:Domain, plan:Plan, methods:dict[str, Config], url:str|None, op
 def test_episodes(d:Domain, plan:Plan)->dict[str, dict[int, Episodes]]: # by the name of the queries, and by shot
     "The tasks of the evaluation; data without enough images for them are an error before anything is paid for"
     x, y, names = d.load('meta_test')
-    return {q: {s: Episodes(x, y, shot=s, n=plan.episodes, seed=plan.cfg.seed, names=names, dirichlet=a) for s in SHOTS} for q, a in QUERIES.items()}
+    n = dict(balanced=plan.episodes, unbalanced=max(2, plan.episodes//4))
+    return {q: {s: Episodes(x, y, shot=s, n=n[q], seed=plan.cfg.seed, names=names, dirichlet=a) for s in SHOTS} for q, a in QUERIES.items()}
 
 def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
     "Train the classifiers that become the APIs"
@@ -300,10 +301,11 @@ def report_page(results:dict, memory:Memory, apis:dict, log:Log)->str:
     accuracies = [viz.accuracies([r for r in results['rows'] if r['queries'] == q], f'{q} queries'.capitalize()) for q in QUERIES]
     return viz.html_report(f"bidf_mkd on {results['dataset']}", [
         ('What was learned', f"""Accuracy on {results['rows'][0]['n']} tasks of five classes that no API knew. Each model sees 1 or 5 images per class, and then
-            classifies 75 others, 15 per class or, unbalanced, in random proportions. 'random init' is the same network before learning. 'prototype'
-            compares features; 'finetune' trains such a classifier for 10 steps on the support images, 'finetune_blank' the network with a blank head
-            (the paper's protocol); 'transductive' moves the prototypes to where the queries are. With 'transductive' batch statistics the query images
-            of a task help each other; with 'inductive' ones each is classified independently. Bars are 95% intervals.""",
+            classifies 75 others, 15 per class. A quarter of the tasks are repeated with 75 in random proportions (unbalanced). 'random init' is the
+            same network before learning. 'prototype' compares features; 'finetune' trains such a classifier for 10 steps on the support images,
+            'finetune_blank' the network with a blank head (the paper's protocol); 'transductive' moves the prototypes to where the queries are. With
+            'transductive' batch statistics the query images of a task help each other; with 'inductive' ones each is classified independently. Bars
+            are 95% intervals.""",
          accuracies), *learning_sections(results, memory, apis, log)])
 
 def write_results(out:Path, results:dict, model:Classifier, memory:Memory, apis:dict, page:str):

@@ -184,15 +184,15 @@ def results_table(
     rows:list[dict] # of `table_rows`
 )->str:             # one table per method
     "Accuracies in percent of the first method and of another one, with 95% intervals, and the paired gain"
-    line = lambda *cells: '{:>4}  {:15}{:13}{:11}{:>14}{:>23}{:>14}'.format(*cells)
+    line = lambda *cells: '{:>4}  {:15}{:13}{:11}{:>5}{:>14}{:>22}{:>14}'.format(*cells)
     key = lambda r: (r['shot'], r['classifier'], not r['transductive'], r['queries'])
     first, *others = dict.fromkeys(r['method'] for r in rows)
     before = {key(r): r for r in rows if r['method'] == first}
     interval = lambda v, ci95, sign='': f'{v:{sign}.1f} ± {ci95:.1f}'
     def table(method):
-        head = line('shot', 'classifier', 'statistics', 'queries', first, method, 'gain')
+        head = line('shot', 'classifier', 'statistics', 'queries', 'tasks', first, method, 'gain')
         own = sorted((r for r in rows if r['method'] == method), key=key)
         return '\n'.join([head, '-'*len(head), *(line(
-            r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', r['queries'],
+            r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', r['queries'], r['n'],
             interval(before[key(r)]['mean'], before[key(r)]['ci95']), interval(r['mean'], r['ci95']), interval(r['gain'], r['gain_ci95'], '+')) for r in own)])
     return '\n\n'.join(map(table, others))

@@ -158,7 +158,7 @@ def mistakes(entry)->Iterator[str]:
     for k, v in entry.items():
         if k not in known:
             near = difflib.get_close_matches(str(k), known, 1)
-            yield f'no key {k!r} for a {kinds[0]}; ' + (f'did you mean {near[0]!r}?' if near else f'expected {", ".join(known)}')
+            yield f'no key {k!r} beside {kinds[0]}:; ' + (f'did you mean {near[0]!r}?' if near else f'expected {", ".join(known)}')
         elif not fits(v, RULES[k][1]) or k == 'range' and v[0] >= v[1]: yield f'{k}: expected {RULES[k][0]}, got {v!r:.60}'
     for k in needs:
         if k not in entry: yield f'{k} is missing: {RULES[k][0]}'
@@ -233,7 +233,7 @@ def onnx_function(
     layouts, batch = dict(nchw=tuple(shape), nhwc=(*shape[1:], shape[0])), (takes.shape or [None])[0]
     if takes.type not in ONNX_TYPES: raise ValueError(f'onnx: expected a model for {", ".join(ONNX_TYPES)}, {path} takes {takes.type}')
     if not same_shape(takes.shape[1:], layouts[layout]) or batch not in (None, 1) and isinstance(batch, int):
-        fit = ''.join(f'; layout: {k} would fit' for k, image in layouts.items() if same_shape(takes.shape[1:], image))
+        fit = ''.join(f'; layout: {k} would fit' for k, image in layouts.items() if k != layout and same_shape(takes.shape[1:], image))
         raise ValueError(f'onnx: expected a model for images (n, {", ".join(map(str, layouts[layout]))}) with shape: and layout: as given, '
                          f'{path} takes {takes.shape}{fit}')
     if gives.shape and not same_shape(gives.shape[1:], (way, *[1]*(len(gives.shape) - 2))):

@@ -107,9 +107,12 @@ def folder():
 
 def digits():
     rows = read('digits')['rows']
-    def cell(method): return lambda r: interval(only(rows, shown=r['shown'], classifier=r['classifier'], method=method)[0])
+    def key(r): return r['shown'], r['classifier'], statistics(r)
+    at = {(*key(r), r['method']): r for r in rows}
+    def cell(method): return lambda r: interval(at[(*key(r), method)])
     methods = dict.fromkeys(r['method'] for r in rows)
-    yield table(only(rows, method='demo'), **{'digits': lambda r: r['shown'], 'head': lambda r: r['classifier']}, **{m: cell(m) for m in methods})
+    yield table(only(rows, method='demo'), **{'digits': lambda r: r['shown'], 'head': lambda r: r['classifier'], 'batch statistics': statistics},
+                **{m: cell(m) for m in methods})
 
 def budget():
     results = read('queries')
