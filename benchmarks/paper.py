@@ -6,12 +6,11 @@ everything: APIs, weights, tasks. Answers that a method of the same seed got to 
 paper the seconds are true for the first, which has all parts."""
 import argparse, hashlib, json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from accuracy import timed
 from bidf_mkd.api import Api
-from bidf_mkd.data import Episodes, domain, glyphs
+from bidf_mkd.data import Episodes, domain
 from bidf_mkd.demo import plan_for
 from bidf_mkd.evaluation import evaluate_all
 from bidf_mkd.models import conv4, keep_memory, seeded
@@ -30,13 +29,6 @@ def methods(dataset, apis, seed):
     return {'random initialisation': None, "the paper's method": paper, 'without boundary query sets': replace(paper, boundary=False),
             'without replay': replace(paper, **WITHOUT_REPLAY), 'without both': replace(paper, boundary=False, **WITHOUT_REPLAY),
             'ours': replace(ours, budget=51_000*apis)}
-
-def sized(dataset, size):
-    "A data set at another size: characters are drawn so"
-    d = domain(dataset)
-    if size == d.size: return d
-    if dataset != 'glyphs': raise ValueError(f'only characters can be drawn at {size} pixels; {dataset} has {d.size}')
-    return replace(d, size=size, source=partial(glyphs, size=size))
 
 def remembered(api, answers):
     "The same API; `answers` keeps what it says, and spares it the same images"
@@ -73,7 +65,7 @@ def main():
     keep_memory()
     path = HERE/'results'/'paper.json'
     for name, seed in ((n, s) for n in args.data for s in args.seeds):
-        d, zoo = sized(name, args.size), Zoo(args.folder/f'paper_{name}_{args.size}_{args.apis}_{seed}')
+        d, zoo = domain(name, args.size), Zoo(args.folder/f'paper_{name}_{args.size}_{args.apis}_{seed}')
         list(zoo.build(scenario('ss', [d], args.apis, seed=seed), {d.name: d.load('meta_train')}, plan_for(name, seed).api_steps))
         x, y, names = d.load('meta_test')
         tasks, answers = {s: Episodes(x, y, shot=s, n=args.episodes, seed=seed, names=names) for s in (1, 5)}, [{} for _ in range(args.apis)]

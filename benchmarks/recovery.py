@@ -1,8 +1,8 @@
 """How readable recovered images are, by an open judge of all the training classes of a data set, against queries per image: recipes, parametrisations and
 directions, on APIs that no setting was chosen on.
 
-python benchmarks/recovery.py [--data glyphs] [--apis 5] [--seeds 3] [--methods readable ...] prints a table and writes results/recovery.json (rows of
-methods that were not asked for stay in it)."""
+python benchmarks/recovery.py [--data glyphs] [--apis 5] [--seeds 3] [--methods readable ...] writes results/recovery.json after each method
+(rows of methods that were not asked for stay in it) and prints a table."""
 import argparse, itertools
 from dataclasses import replace
 from pathlib import Path
@@ -119,13 +119,15 @@ def main():
         specs, data, others = scenario('ss', [d], args.apis, seed=ZOO_SEED), {d.name: d.load('meta_train')}, Zoo(args.folder/f'{name}_recovery_others')
         list(zoo.build(specs, data, plan.api_steps))
         list(others.build([replace(s, seed=s.seed + 500) for s in specs], data, plan.api_steps))
-        for (method, settings), i, seed in itertools.product(methods(name, plan.cfg.flip).items(), range(args.apis), range(args.seeds)):
+        for method, settings in methods(name, plan.cfg.flip).items():
             if args.methods and method not in args.methods: continue
-            new = [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), others.api(i), settings, seed)]
-            print(new[-1], flush=True)
+            new = []
+            for i, seed in itertools.product(range(args.apis), range(args.seeds)):
+                new += [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), others.api(i), settings, seed)]
+                print(new[-1], flush=True)
+            write('recovery', new, ('dataset', 'recipe'))
             rows += new
         if args.picture: picture(d, zoo).save(args.picture, quality=90, optimize=True)
     table(rows)
-    write('recovery', rows, ('dataset', 'recipe'))
 
 if __name__ == '__main__': main()

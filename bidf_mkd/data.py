@@ -13,7 +13,7 @@ __all__ = ['ALPHABET', 'FONTS', 'SPLITS', 'IMAGES', 'WHITE', 'BRIGHTEST', 'SAMPL
 import io, os, warnings, zipfile
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
@@ -376,16 +376,17 @@ def folder_domain(name:str, path:Path, size:int, channels:int=3, ground:tuple[in
 
 def domain(
     name:str|Path,  # 'glyphs', 'cifar_fs', or the path of a folder or zip file of classes
-    size:int=84,    # height and width, for a path
-    channels:int=3, # 3: colour, 1: grey, for a path
+    size:int|None=None, # height and width; by default 32, and 84 for a path
+    channels:int=3, # 3: colour, 1: grey, for characters and a path
     ground:str='white' # the colour behind transparent pixels (see `colour`), for a path
 )->Domain:
     "A data set, by its name or path"
-    if name == 'glyphs': return Domain('glyphs', 32, 3, glyph_classes(), glyphs)
+    if name == 'glyphs': return Domain('glyphs', size or 32, channels, glyph_classes(), partial(glyphs, size=size or 32, channels=channels))
     if name == 'cifar_fs':
+        if (size or 32, channels) != (32, 3): raise ValueError(f'cifar_fs: expected size 32 and 3 channels, got {size} and {channels}')
         found = [p for p in (data_root()/'cifar-fs', data_root()/'cifar-fs.zip') if p.exists()]
         if found: return folder_domain('cifar_fs', found[0], 32)
         return Domain('cifar_fs', 32, 3, {s: cifar_fs(s)[2] for s in SPLITS}, cifar_fs)
     if not Path(name).exists():
         raise FileNotFoundError(f'no data set {str(name)!r}: expected glyphs, cifar_fs, or the path of a folder or zip file')
-    return folder_domain(Path(name).stem.encode('utf-8', 'backslashreplace').decode(), Path(name), size, channels, colour(ground))
+    return folder_domain(Path(name).stem.encode('utf-8', 'backslashreplace').decode(), Path(name), size or 84, channels, colour(ground))

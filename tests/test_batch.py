@@ -335,10 +335,11 @@ def test_presets_fit_their_notebook():
     for path in (NBS/'experiments').glob('*.yaml'): complete_params(notebook, read_preset(path))
     known = defaults(notebook)
     assert {f.name for f in fields(Config)} <= set(known)
-    for scenario in 'ss', 'sh', 'mh':
-        said = complete_params(notebook, read_preset(f'paper_{scenario}'))
-        same = [f.name for f in fields(Config) if f.name not in ('budget', 'budget_per_api', 'visits', 'seed')]
-        assert {k: said[k] for k in same} == {k: getattr(PRESETS['paper'], k) for k in same}
+    for name, preset in dict(paper_ss='paper', paper_sh='paper', paper_mh='paper', paper_small='paper_small').items():
+        said = complete_params(notebook, read_preset(name))
+        same = [f.name for f in fields(Config) if f.name not in ('budget', 'budget_per_api', 'visits', 'seed', 'flip')]
+        assert {k: said[k] for k in same} == {k: getattr(PRESETS[preset], k) for k in same}
+        assert said['flip'] == (said['dataset'] != 'glyphs'), 'mirrored photographs are of the same class, mirrored characters are not'
 
 @pytest.mark.parametrize('name', ['bidf_mkd', 'recovery', 'estimator', 'ablation', 'report'])
 def test_every_parameter_is_explained(name):

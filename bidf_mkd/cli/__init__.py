@@ -53,8 +53,8 @@ def add_demo(commands):
         description='Train small classifiers, close them behind metered black boxes, learn from their answers alone, and report what was learned.')
     p.add_argument('--dataset', default='glyphs', help='glyphs (characters, no download), cifar_fs (from $BIDF_MKD_DATA, or downloaded), or the path of a '
                    'folder or zip file with meta_train/<class>/<image>, meta_val/... and meta_test/... (default: glyphs)')
-    p.add_argument('--size', type=int, default=32, help='height and width in pixels to which the images of a path are resized (default: 32)')
-    p.add_argument('--channels', type=int, choices=(1, 3), default=3, help='channels of the images of a path, 3: colour, 1: grey (default: 3)')
+    p.add_argument('--size', type=int, default=32, help='height and width in pixels of characters, and to which the images of a path are resized (default: 32)')
+    p.add_argument('--channels', type=int, choices=(1, 3), default=3, help='channels of characters or the images of a path, 3: colour, 1: grey (default: 3)')
     p.add_argument('--ground', default='white', help='colour behind transparent pixels of the images of a path, a name or #rrggbb (default: white)')
     p.add_argument('--out', default='bidf_mkd_demo', help='folder for all results; an interrupted demo is resumed from it (default: bidf_mkd_demo)')
     p.add_argument('--seed', type=int, default=0, help='seed of all random numbers (default: 0)')

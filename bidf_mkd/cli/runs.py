@@ -102,7 +102,7 @@ def add_run(commands):
         'The same command resumes a run that was interrupted.')
     p.add_argument('notebook', help='a path, or one of the experiments included: bidf_mkd, recovery, estimator, ablation, report')
     p.add_argument('-p', nargs=2, action='append', default=[], metavar=('NAME', 'VALUE'), help='a parameter of the notebook')
-    p.add_argument('-f', action='append', default=[], metavar='PRESET', help='a yaml file of parameters, or one of those included: quick, gpu, paper_ss, '
+    p.add_argument('-f', action='append', default=[], metavar='PRESET', help='a yaml file of parameters, or one of those included: quick, gpu, paper_small, paper_ss, '
                    'paper_sh, paper_mh; -p overrides it, and later files override earlier ones')
     p.add_argument('--out', help='folder of the run (default: runs/NOTEBOOK)')
     p.add_argument('--timeout', type=float, help='the most seconds that the run may take (default: no limit)')
