@@ -29,7 +29,8 @@ INSTEAD = {
     'no meta-learning': dict(distil_steps=0, replay_steps=0, prototype_steps=0, final_steps=0),
     'soft labels in replay': dict(soft=True),
     'no interpolated tasks': dict(mix=0.),
-    'no restyling': dict(restyled=False)}
+    'no restyling': dict(restyled=False),
+    'heads built from support sets': dict(head='support')}
 APIS = 4
 SHORT = dict(glyphs=dict(procedural=1000, prototype_steps=0), photos=dict(procedural=1000, images=8, query=5, joint_steps=500, prototype_steps=150))
 
@@ -49,7 +50,7 @@ def measure(name, folder, episodes, seed=0):
         model, apis, path = seeded(seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(plan.apis)], zoo.path/f"{method.replace(' ', '-')}.checkpoint"
         seconds = timed(meta_train(model, apis, replace(plan.cfg, **changes), path), path.with_suffix('.seconds'))
         for shot, t in tasks.items():
-            for protocol, s in evaluate_all(model, t, [('finetune_blank', True), ('prototype', True)]).items():
+            for protocol, s in evaluate_all(model, t, [('finetune_blank', True), ('finetune', True), ('prototype', True)]).items():
                 gain, gain_ci95 = paired(s, whole.setdefault((shot, protocol), s))
                 yield dict(dataset=name, scenario='ss', split='meta_val', way=5, shot=shot, method=method, classifier=protocol[0], transductive=True,
                            mean=100*s.mean, ci95=100*s.ci95, gain=100*gain, gain_ci95=100*gain_ci95, n=episodes,

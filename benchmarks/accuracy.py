@@ -9,7 +9,7 @@ from shutil import copy
 
 from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, domain
-from bidf_mkd.evaluation import evaluate_all, paired
+from bidf_mkd.evaluation import QUERIES, evaluate_all, paired, protocols_for
 from bidf_mkd.models import conv4, keep_memory, seeded
 from bidf_mkd.training import meta_train
 from bidf_mkd.zoo import Zoo, scenario
@@ -51,20 +51,20 @@ def trained(kind, name, folder, seed):
         yield method, model, sum(a.n_queries for a in apis), seconds
 
 def measure(kind, name, folder, episodes, seed=0):
-    "A row for each method, shot and protocol; gains are paired with random first weights, `ours_minus_method` is paired, too"
+    "A row for each method, shot, kind of queries and protocol; gains are paired with random first weights, `ours_minus_method` is paired, too"
     x, y, names = domain(name).load('meta_test')
-    tasks = {s: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names) for s in (1, 5)}
+    tasks = {(s, q): Episodes(x, y, shot=s, n=episodes, seed=seed, names=names, dirichlet=a) for s in (1, 5) for q, a in QUERIES.items()}
     rows, scores = [], {}
     for method, model, n_queries, seconds in trained(kind, name, folder, seed):
-        for shot, t in tasks.items():
-            for protocol, s in evaluate_all(model, t).items():
-                scores[method, shot, protocol] = s
+        for (shot, queries), t in tasks.items():
+            for protocol, s in evaluate_all(model, t, protocols_for(queries)).items():
+                scores[method, shot, queries, protocol] = s
                 rows.append(dict(dataset=name, scenario=kind, way=5, shot=shot, method=method, classifier=protocol[0], transductive=protocol[1],
-                                 mean=100*s.mean, ci95=100*s.ci95, n=episodes, n_queries=n_queries, seconds=seconds, seed=seed))
-                print('{scenario} {dataset:9} {method:22} {shot}-shot {classifier:9} {transductive:1} {mean:5.1f} ± {ci95:.1f}  '
+                                 queries=queries, mean=100*s.mean, ci95=100*s.ci95, n=episodes, n_queries=n_queries, seconds=seconds, seed=seed))
+                print('{scenario} {dataset:9} {method:22} {shot}-shot {classifier:14} {transductive:1} {queries:10} {mean:5.1f} ± {ci95:.1f}  '
                       '{n_queries:9,} queries'.format(**rows[-1]), flush=True)
     for r in rows:
-        own = r['shot'], (r['classifier'], r['transductive'])
+        own = r['shot'], r['queries'], (r['classifier'], r['transductive'])
         for key, a, b in (('gain', r['method'], 'random initialisation'), ('ours_minus_method', 'ours', r['method'])):
             r[key], r[f'{key}_ci95'] = (100*v for v in paired(scores[(a, *own)], scores[(b, *own)]))
     return rows
@@ -80,7 +80,7 @@ def main():
     for kind, name in itertools.product(args.scenario, args.data):
         rows = measure(kind, name, args.folder, args.episodes)
         for r in rows:
-            if r['method'] != 'ours' and r['classifier'] == 'prototype' and r['transductive']:
+            if r['method'] != 'ours' and (r['classifier'], r['transductive'], r['queries']) == ('prototype', True, 'balanced'):
                 print('{scenario} {dataset} {shot}-shot: ours - {method:22} {ours_minus_method:+5.1f} ± {ours_minus_method_ci95:.1f}'.format(**r))
         write('accuracy', rows, ('scenario', 'dataset'))
 

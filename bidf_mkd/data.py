@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['ALPHABET', 'FONTS', 'SPLITS', 'IMAGES', 'WHITE', 'BRIGHTEST', 'SAMPLE_FORMAT', 'CIFAR_FS', 'Task', 'as_float',
-           'as_bytes', 'Episodes', 'strokes', 'affine', 'draw', 'glyph_classes', 'check_split', 'glyphs', 'colour',
-           'in_8_bits', 'crop_square', 'decode', 'link_fault', 'folder_files', 'zip_files', 'data_files', 'kinds_of',
-           'class_files', 'image_folder', 'data_root', 'cifar100', 'cifar_fs', 'Domain', 'folder_domain', 'domain']
+           'as_bytes', 'class_counts', 'Episodes', 'strokes', 'affine', 'draw', 'glyph_classes', 'check_split',
+           'glyphs', 'colour', 'in_8_bits', 'crop_square', 'decode', 'link_fault', 'folder_files', 'zip_files',
+           'data_files', 'kinds_of', 'class_files', 'image_folder', 'data_root', 'cifar100', 'cifar_fs', 'Domain',
+           'folder_domain', 'domain']
 
 # %% ../nbs/00_data.ipynb #3ee159f7
 import io, os, warnings, zipfile
@@ -28,7 +29,7 @@ class Task(NamedTuple):
     xq: torch.Tensor # query images
     yq: torch.Tensor # their labels
 
-# %% ../nbs/00_data.ipynb #96eff875
+# %% ../nbs/00_data.ipynb #341caca4
 def as_float(
     x:torch.Tensor # 8-bit images, any shape
 )->torch.Tensor:   # float images in [0,1]
@@ -41,6 +42,15 @@ def as_bytes(
     "Images in [0,1] with 8 bits"
     return (x.detach().cpu()*255).round().to(torch.uint8)
 
+def class_counts(
+    p:np.ndarray,           # proportions of the classes (way,), above 0
+    most:Sequence[int],     # images that each class has
+    n:int                   # how many in all
+)->np.ndarray:              # (way,), of sum `n`
+    "The number of images per class that is nearest to the proportions (Webster's rule)"
+    turns = [((j + .5)/share, c) for c, (share, own) in enumerate(zip(p, most)) for j in range(min(own, n))]
+    return np.bincount([c for _, c in sorted(turns)[:n]], minlength=len(p))
+
 class Episodes:
     "`n` random tasks from labelled images: a sequence whose item `i` depends only on `(seed, i)`"
     def __init__(self,
@@ -51,13 +61,15 @@ class Episodes:
         query:int=15,   # query images per class
         n:int=600,      # number of tasks
         seed:int=0,
-        names:Sequence[str]=() # class names, for errors
+        names:Sequence[str]=(), # class names, for errors
+        dirichlet:float|None=None # makes the proportions of classes in the query set random: the concentration of their distribution
     ):
-        self.x, self.way, self.shot, self.query, self.n, self.seed = x, way, shot, query, n, seed
+        self.x, self.way, self.shot, self.query, self.n, self.seed, self.dirichlet = x, way, shot, query, n, seed, dirichlet
         self.labels = y.unique().tolist()
         self.rows = [torch.where(y == c)[0] for c in self.labels]
         if len(x) != len(y): raise ValueError(f'expected a label for each image, got {len(x)} images and {len(y)} labels')
         if min(way, shot, query, n) < 1: raise ValueError(f'way, shot, query and n must be at least 1, got {way}, {shot}, {query}, {n}')
+        if dirichlet is not None and not dirichlet > 0: raise ValueError(f'dirichlet: expected a number above 0, got {dirichlet}')
         self._check(names)
 
     def _check(self, names):
@@ -75,10 +87,12 @@ class Episodes:
         if not 0 <= i < self.n: raise IndexError(f'episode {i} of {self.n}')
         rng = np.random.default_rng([self.seed, i])
         chosen = rng.choice(len(self.rows), self.way, replace=False)
-        rows = torch.stack([self.rows[c][rng.permutation(len(self.rows[c]))[:self.shot+self.query]] for c in chosen])
-        images = lambda r: as_float(self.x[r.flatten()]) if self.x.dtype == torch.uint8 else self.x[r.flatten()]
-        labels = lambda r: torch.arange(self.way, device=self.x.device).repeat_interleave(r.shape[1])
-        s, q = rows.split([self.shot, self.query], 1)
+        rows = [self.rows[c][rng.permutation(len(self.rows[c]))] for c in chosen]
+        counts = [self.query]*self.way
+        if self.dirichlet: counts = class_counts(rng.dirichlet([self.dirichlet]*self.way), [len(r) - self.shot for r in rows], self.way*self.query)
+        s, q = [r[:self.shot] for r in rows], [r[self.shot:self.shot+m] for r, m in zip(rows, counts)]
+        images = lambda parts: as_float(self.x[torch.cat(parts)]) if self.x.dtype == torch.uint8 else self.x[torch.cat(parts)]
+        labels = lambda parts: torch.tensor([k for k, r in enumerate(parts) for _ in r], device=self.x.device)
         return Task(images(s), labels(s), images(q), labels(q))
 
 # %% ../nbs/00_data.ipynb #17b0e65d

@@ -125,7 +125,7 @@ def query_files(
         found |= dict.fromkeys(files)
     return list(found)
 
-# %% ../nbs/17_fewshot.ipynb #da3dccdd
+# %% ../nbs/17_fewshot.ipynb #8b2fa23a
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
     "Learns classes from a few images of each; a classifier of scikit-learn for images"
     def __init__(self,
@@ -186,17 +186,23 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         save_tensors(path, 'model', tensors, card)
 
     @classmethod
-    def load(cls, path:str|Path)->'FewShotClassifier': # fitted, if it was so when saved
-        "What `save` wrote, or the meta model in the folder of a demo"
+    def read(cls, path:str|Path)->tuple['FewShotClassifier', tuple|None]: # not fitted; images and labels that it was fitted to
+        "What is in a file that `save` wrote, or in the folder of `demo` or `learn`"
         file = model_file(path)
-        if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of a demo, or a file that a few-shot classifier was saved in')
+        if not file.exists(): raise ValueError(f'{path}: no model there; expected the folder of demo or learn, or the file of a few-shot classifier')
         tensors, card = load_tensors(file, 'model')
         support = [tensors.pop(f'support.{k}', None) for k in ('images', 'labels')]
         made = cls(model_of(tensors, card, file), **{k: card[k] for k in ('head', 'lr', 'steps', 'ground') if k in card})
-        return made if support[0] is None else made.fit(support[0], np.array(card['classes'])[support[1]])
+        return made, None if support[0] is None else (support[0], np.array(card['classes'])[support[1]])
+
+    @classmethod
+    def load(cls, path:str|Path)->'FewShotClassifier': # fitted, if it was so when saved
+        "What `save` wrote, or the meta model in the folder of `demo` or `learn`"
+        made, support = cls.read(path)
+        return made.fit(*support) if support else made
 
 def model_file(path:str|Path)->Path:
-    "The file of a meta model, or that in the folder of a demo, whether it is there or not"
+    "The file of a meta model, or that in the folder of `demo` or `learn`, whether it is there or not"
     path = Path(path)
     return path/'model.safetensors' if path.is_dir() else path
 

@@ -158,7 +158,7 @@ def mistakes(entry)->Iterator[str]:
     for k, v in entry.items():
         if k not in known:
             near = difflib.get_close_matches(str(k), known, 1)
-            yield f'no key {k!r} for a {kinds[0]}; ' + (f'did you mean {near[0]!r}?' if near else f'expected {", ".join(known)}')
+            yield f'no key {k!r} beside {kinds[0]}:; ' + (f'did you mean {near[0]!r}?' if near else f'expected {", ".join(known)}')
         elif not fits(v, RULES[k][1]) or k == 'range' and v[0] >= v[1]: yield f'{k}: expected {RULES[k][0]}, got {v!r:.60}'
     for k in needs:
         if k not in entry: yield f'{k} is missing: {RULES[k][0]}'
@@ -230,10 +230,12 @@ def onnx_function(
     if output is None and len(outputs) > 1: raise ValueError(f'onnx: {path} has several outputs; expected output: with one of {", ".join(outputs)}')
     if output is not None and output not in outputs: raise ValueError(f'output: expected one of {", ".join(outputs)}, got {output!r}')
     takes, gives = inputs[0], outputs[output or next(iter(outputs))]
-    image, batch = ((*shape[1:], shape[0]) if layout == 'nhwc' else tuple(shape)), (takes.shape or [None])[0]
+    layouts, batch = dict(nchw=tuple(shape), nhwc=(*shape[1:], shape[0])), (takes.shape or [None])[0]
     if takes.type not in ONNX_TYPES: raise ValueError(f'onnx: expected a model for {", ".join(ONNX_TYPES)}, {path} takes {takes.type}')
-    if not same_shape(takes.shape[1:], image) or batch not in (None, 1) and isinstance(batch, int):
-        raise ValueError(f'onnx: expected a model for images (n, {", ".join(map(str, image))}) with shape: and layout: as given, {path} takes {takes.shape}')
+    if not same_shape(takes.shape[1:], layouts[layout]) or batch not in (None, 1) and isinstance(batch, int):
+        fit = ''.join(f'; layout: {k} would fit' for k, image in layouts.items() if k != layout and same_shape(takes.shape[1:], image))
+        raise ValueError(f'onnx: expected a model for images (n, {", ".join(map(str, layouts[layout]))}) with shape: and layout: as given, '
+                         f'{path} takes {takes.shape}{fit}')
     if gives.shape and not same_shape(gives.shape[1:], (way, *[1]*(len(gives.shape) - 2))):
         raise ValueError(f'classes: expected as many as {path} has, which answers {gives.shape}; got {way}')
     def ask(x):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bidf_mkd.evaluation import PROTOCOLS
+from bidf_mkd.evaluation import QUERIES, protocols_for
 from bidf_mkd.lab import run_server
 from bidf_mkd.models import load_tensors
 from project import SMALL, command, command_here, finish
@@ -29,10 +29,11 @@ def test_results(whole):
     r = json.loads((out/'results.json').read_text(encoding='utf-8'))
     assert set(r) >= {'rows', 'n_queries', 'queries_by_api', 'budget', 'seconds', 'seed', 'dataset', 'versions'}
     assert r['n_queries'] == sum(r['queries_by_api'].values()) <= r['budget'] == 4_000 and r['dataset'] == 'glyphs'
-    cells = [(row['method'], row['shot'], row['classifier'], row['transductive']) for row in r['rows']]
-    assert sorted(cells) == sorted((m, s, *p) for m, s, p in product(('random init', 'bidf_mkd'), (1, 5), PROTOCOLS))
-    assert all(0 <= row['mean'] <= 100 and row['n'] == 4 and row['split'] == 'meta_test' and row['way'] == 5 for row in r['rows'])
-    assert f"{r['n_queries']:,} of 4,000 queries" in said and 'random init' in said
+    cells = [tuple(row[k] for k in ('method', 'shot', 'queries', 'classifier', 'transductive')) for row in r['rows']]
+    assert sorted(cells) == sorted((m, s, q, *p) for m, s, q in product(('random init', 'bidf_mkd'), (1, 5), QUERIES) for p in protocols_for(q))
+    assert all(0 <= row['mean'] <= 100 and row['split'] == 'meta_test' and row['way'] == 5 for row in r['rows'])
+    assert all(row['n'] == dict(balanced=4, unbalanced=2)[row['queries']] for row in r['rows'])
+    assert f"{r['n_queries']:,} of 4,000 queries" in said and 'random init' in said and 'unbalanced' in said
 
 def test_files(whole):
     out = whole

@@ -12,6 +12,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
+from bidf_mkd import fewshot
 from bidf_mkd.data import draw
 from bidf_mkd.fewshot import HEADS, FewShotClassifier, as_images, classify_page, name_files, query_files, support_files
 from bidf_mkd.models import calibrate, conv4, load_tensors, resnet10, save_tensors, seeded
@@ -66,6 +67,16 @@ def test_a_saved_classifier_needs_no_examples(whole, folders):
     new = folders/'new'
     assert command_here('classify', folders/'mine.safetensors', new)[1] == classify(whole, folders, new)[1]
     assert command_here('classify', whole, new)[0] == 2
+
+@pytest.mark.parametrize('support', [True, False])
+def test_a_classifier_is_fitted_once(whole, folders, monkeypatch, support):
+    "With another head, and other examples, than those that were saved"
+    FewShotClassifier.load(whole).fit_folder(folders/'examples').save(folders/'mine.safetensors')
+    fitted, fit = [], fewshot.fit_classifier
+    monkeypatch.setattr(fewshot, 'fit_classifier', lambda *args: fitted.append(args[3]) or fit(*args))
+    more = ['--support', folders/'examples'] if support else []
+    code, _, err = command_here('classify', folders/'mine.safetensors', folders/'new', '--head', 'finetune', *more)
+    assert code == 0 and fitted == ['finetune'], err
 
 def spoil(folders, whole, how):
     "The arguments of a command that cannot work"

@@ -161,7 +161,7 @@ def test_an_onnx_file_answers(tmp_path, file, entry):
 WRONG_ONNX = {
     'two inputs': (dict(inputs=2), {}, 'one input'), 'no ONNX': (None, {}, 'is no ONNX file'), 'no file': ({}, dict(onnx='b.onnx'), 'there is none'),
     'other classes': (dict(way=4), {}, "classes: expected as many as"), 'another size': (dict(size=(3, 20, 12)), {}, 'for images'),
-    'another layout': ({}, dict(layout='nhwc'), 'for images'), 'another batch': (dict(batch=8), {}, 'for images'),
+    'another layout': ({}, dict(layout='nhwc'), 'layout: nchw would fit'), 'another batch': (dict(batch=8), {}, 'for images'),
     'two outputs': (dict(outputs=2), {}, 'several outputs'), 'no such output': ({}, dict(output='p'), 'expected one of y0'),
     'no images': (dict(size=(36,)), {}, 'for images'), 'whole numbers': (dict(kind=TensorProto.INT64), {}, 'tensor(int64)')}
 

@@ -13,9 +13,10 @@ import bidf_mkd
 from ..api import INPUT_POLICIES, ApiError, OUTPUT_POLICIES, count_of
 from ..batch import packaged_notebooks
 from ..data import domain
-from ..demo import WAY, demo, plan_for, results_table
+from ..demo import WAY, demo, plan_for
 from ..demo.pictures import most_queries
 from ..demo.report import pictures_words
+from ..evaluation import results_table
 from ..http_api import is_loopback
 from ..lab import copy_notebooks, free_port, jupyter_command, lab_address, listening, run_server, write_template
 from ..models import keep_memory

@@ -83,8 +83,8 @@ def add_serve(commands):
     p = commands.add_parser('serve', help='offer a zoo of APIs, or a few-shot classifier, over HTTP', description='Offer the models of a zoo, or a few-shot '
         'classifier, through the Open Inference Protocol, version 2. A few-shot classifier takes examples of classes with each request, or stores them under '
         'a name. If BIDF_MKD_TOKEN is set, clients must send that token; several tokens, separated by commas, are different clients.')
-    p.add_argument('folder', nargs='?', metavar='DIR', default='bidf_mkd_demo/zoo', help='the folder of a demo, or a file that a few-shot classifier was '
-                   'saved in: the few-shot classifier; a folder of models made by a demo, or a yaml file that '
+    p.add_argument('folder', nargs='?', metavar='DIR', default='bidf_mkd_demo/zoo', help='the folder that demo or learn wrote, or a file that a '
+                   'few-shot classifier was saved in: the few-shot classifier; a folder of models made by a demo, or a yaml file that '
                    'lists APIs: those (default: bidf_mkd_demo/zoo)')
     p.add_argument('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1, only this machine)')
     p.add_argument('--port', type=int, default=8000, help='port to listen on, 0: any that is free (default: 8000)')

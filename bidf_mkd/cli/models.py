@@ -29,7 +29,8 @@ def run_learn(args):
     print(f"{count_of(len(apis), 'API')}, {count_of(cfg.visits or len(apis), 'visit')}, at most {count_of(most, 'query')}"
           + f' and {money:g} in money'*(money > 0)
           + f'; images of {args.size}x{args.size}, {count_of(channels, "channel")}; everything is written to {args.out}/', flush=True)
-    for c, owners in list(shared_names(apis).items())[:5]: print(f'{c!r} is taken to be the same class in {" and ".join(owners)}')
+    for owners, classes in list(shared_names(apis).items())[:5]:
+        print(f"Taken to be the same in {' and '.join(owners)}: {', '.join(classes[:10])}" + ', ...'*(len(classes) > 10))
     if args.dry_run: return
     results = learn(apis, cfg, shape, args.out)
     print('\nAgreement with each API on recovered images that were held out, in percent\n')
@@ -58,7 +59,7 @@ def add_learn(commands):
     p.add_argument('--dry-run', action='store_true', help='only tell what it can cost')
     p.set_defaults(run=run_learn)
 
-# %% ../../nbs/cli/3_models.ipynb #1e67e368
+# %% ../../nbs/cli/3_models.ipynb #bd202664
 def write_csv(path:str, rows:list[dict]):
     "The rows of `name_files`, a column for each class"
     with writing(path), open(path, 'w', newline='', encoding='utf-8') as f:
@@ -69,13 +70,13 @@ def write_csv(path:str, rows:list[dict]):
 def run_classify(args):
     "`bidf-mkd classify`"
     from bidf_mkd.fewshot import FewShotClassifier, classify_page, name_files, query_files # it imports scikit-learn, which takes a second
-    classifier = FewShotClassifier.load(args.model)
+    classifier, support = FewShotClassifier.read(args.model)
     if args.head: classifier.head = args.head
     if args.ground: classifier.ground = args.ground
     files = query_files(args.images, args.support)
     if args.support: classifier.fit_folder(args.support)
-    elif not hasattr(classifier, 'classes_'): raise ValueError(f'{args.model} holds no examples: name a folder of them with --support')
-    elif args.head: classifier.fit(classifier.support_, classifier.classes_[classifier.labels_])
+    elif support: classifier.fit(*support)
+    else: raise ValueError(f'{args.model} holds no examples: name a folder of them with --support')
     rows = name_files(classifier, files)
     if args.json: print(json.dumps(rows, indent=1)) # in ASCII, which every terminal shows
     else:
@@ -88,7 +89,7 @@ def add_classify(commands):
     "The options of `bidf-mkd classify`"
     p = commands.add_parser('classify', help='name images, from a few examples of each class', description='Learn classes of your own from a folder of '
         'examples, with a model that bidf-mkd has learned, and name new images.')
-    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
+    p.add_argument('model', metavar='DIR', help='the folder that demo or learn wrote, or a file that a few-shot classifier was saved in')
     p.add_argument('images', nargs='+', metavar='IMAGE', help='an image to name, or a folder of images')
     p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class (default: those saved with the model)')
     p.add_argument('--head', choices=HEADS, help='prototype: each image by itself; whitened: likewise, better from three examples per class on; '
@@ -115,7 +116,7 @@ def add_export(commands):
     "The options of `bidf-mkd export`"
     p = commands.add_parser('export', help='write a learned model as an ONNX file', description='Write the backbone of a learned model, which turns '
         'images into features, as an ONNX file, and check with onnxruntime that it computes what PyTorch computes, to 0.0001.')
-    p.add_argument('model', metavar='DIR', help='the folder of a demo, or a file that a few-shot classifier was saved in')
+    p.add_argument('model', metavar='DIR', help='the folder that demo or learn wrote, or a file that a few-shot classifier was saved in')
     p.add_argument('--onnx', metavar='FILE', required=True, help='the file to write')
     p.add_argument('--support', metavar='FOLDER', help='a folder with a sub-folder of examples for each class, whose statistics normalise the images '
                    '(default: the examples saved with the model, or none)')

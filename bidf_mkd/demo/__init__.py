@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PLANS', 'SHOTS', 'WAY', 'LEARN', 'PER_API', 'Plan', 'changed', 'plan_for', 'own_folder', 'Log', 'AsLines',
            'progress_bar', 'methods_of', 'check_start', 'test_episodes', 'build_zoo', 'server_models', 'server_apis',
-           'check_answered', 'undone_if_unasked', 'train_method', 'evaluate_models', 'CountedEpisodes', 'results_table',
-           'begun_on', 'cheapest_api', 'show_readable', 'write_results', 'demo', 'run_in_folder', 'learn_config',
-           'forecast', 'shared_names', 'agreement_rows', 'agreement_table', 'learn']
+           'check_answered', 'undone_if_unasked', 'train_method', 'evaluate_models', 'CountedEpisodes', 'begun_on',
+           'cheapest_api', 'show_readable', 'write_results', 'demo', 'run_in_folder', 'learn_config', 'forecast',
+           'shared_names', 'agreement_rows', 'agreement_table', 'learn']
 
 # %% ../../nbs/22_demo.ipynb #c95b2c47
 import json, math, re, sys, time
@@ -24,7 +24,7 @@ from ..batch import begun_with, write_json
 from ..data import Domain, Episodes
 from .pictures import most_queries, readable_images, real_examples, recovered_sheets
 from .report import learn_page, report_page, versions
-from ..evaluation import evaluate, table_rows
+from ..evaluation import QUERIES, evaluate, table_rows
 from ..http_api import Connection, HttpApi
 from ..models import Classifier, check_same_settings, conv4, save_tensors, seeded
 from ..replay import Memory, validation_task
@@ -169,10 +169,11 @@ def check_start(d:Domain, plan:Plan, methods:dict[str, Config], url:str|None, op
         raise ValueError(f'{url} serves models of {way} classes, and the tasks of a demo have {WAY}; use bidf-mkd learn, or add: -p head support')
     for cfg in methods.values(): check_model(seeded(cfg.seed, conv4, 5, *d.shape[:2]), apis, cfg, d.shape)
 
-def test_episodes(d:Domain, plan:Plan)->dict[int, Episodes]: # by shot
+def test_episodes(d:Domain, plan:Plan)->dict[str, dict[int, Episodes]]: # by the name of the queries, and by shot
     "The tasks of the evaluation; data without enough images for them are an error before anything is paid for"
     x, y, names = d.load('meta_test')
-    return {s: Episodes(x, y, shot=s, n=plan.episodes, seed=plan.cfg.seed, names=names) for s in SHOTS}
+    n = dict(balanced=plan.episodes, unbalanced=max(2, plan.episodes//4))
+    return {q: {s: Episodes(x, y, shot=s, n=n[q], seed=plan.cfg.seed, names=names, dirichlet=a) for s in SHOTS} for q, a in QUERIES.items()}
 
 def build_zoo(d:Domain, plan:Plan, out:Path, log:Log)->Zoo:
     "Train the classifiers that become the APIs"
@@ -227,7 +228,8 @@ def train_method(method:str, model:Classifier, apis:Sequence[Api], cfg:Config, o
             fresh = log.add(r | dict(method=method))
             if 'message' in r: bar.write(f"{r['kind'].replace('_', ' ')}: {r['message']}")
             else:
-                bar.set_postfix_str(f"API {r['visit']} {r['kind'].replace('_', ' ')}, {r['n_queries']:,} queries", refresh=False)
+                name = getattr(apis[r['visit'] % len(apis)], 'name', f"API {r['visit']}")
+                bar.set_postfix_str(f"{name} {r['kind'].replace('_', ' ')}, {r['n_queries']:,} queries", refresh=False)
                 bar.update(fresh)
         bar.total = bar.n
         check_answered(apis)
@@ -237,10 +239,10 @@ def train_method(method:str, model:Classifier, apis:Sequence[Api], cfg:Config, o
             bar.write(f'budget: {message}')
     return model.eval(), memory, apis, held_out
 
-def evaluate_models(models:dict, episodes:dict[int, Episodes], log:Log)->list[dict]:
+def evaluate_models(models:dict, episodes:dict[str, dict[int, Episodes]], log:Log)->list[dict]:
     "The rows of the table: meta-test accuracies of all models on the same episodes"
-    with progress_bar(len(models)*sum(map(len, episodes.values())), 'meta-test', 'episode') as bar:
-        rows = table_rows(models, {s: CountedEpisodes(e, bar) for s, e in episodes.items()})
+    with progress_bar(len(models)*sum(len(e) for own in episodes.values() for e in own.values()), 'meta-test', 'episode') as bar:
+        rows = [r for q, own in episodes.items() for r in table_rows(models, {s: CountedEpisodes(e, bar) for s, e in own.items()}, queries=q)]
     log.add(dict(method='all', kind='evaluation', step=0))
     return rows
 
@@ -254,16 +256,6 @@ class CountedEpisodes:
             self.bar.update()
 
 # %% ../../nbs/22_demo.ipynb #7ba693db
-def results_table(rows:list[dict])->str:
-    "The rows as a table for the terminal: accuracies in percent with 95% intervals, and gains paired over the episodes"
-    line = lambda *cells: '{:26}{:>7}  {:15}{:14}{:>14}{:>16}'.format(*cells).rstrip()
-    def cells(r):
-        gain = f"{r['gain']:+.1f} ± {r['gain_ci95']:.1f}" if r['method'] != rows[0]['method'] else ''
-        return r['method'], r['shot'], r['classifier'], 'transductive' if r['transductive'] else 'inductive', f"{r['mean']:.1f} ± {r['ci95']:.1f}", gain
-    head = line('method', 'shot', 'classifier', 'statistics', 'accuracy (%)', 'gain (points)')
-    body = [line(*cells(r)) for r in sorted(rows, key=lambda r: (r['shot'], r['classifier'], not r['transductive']))]
-    return '\n'.join([head, '-'*len(head), *body])
-
 def begun_on(out:Path)->str:
     "The day on which a folder was begun"
     return time.strftime('%Y-%m-%d', time.localtime((out/'settings.json').stat().st_mtime))
@@ -310,7 +302,7 @@ def demo(
     settings = dict(dataset=d.name, shape=list(d.shape), ground=d.ground, api=url, **asked, apis=plan.apis, api_steps=plan.api_steps, **plan.policies)
     with own_folder(out, 'demo', **settings, **asdict(plan.cfg)): return run_in_folder(out, d, plan, episodes, methods, url, options)
 
-def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[int, Episodes], methods:dict[str, Config], url:str|None, options:dict)->dict:
+def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[str, dict[int, Episodes]], methods:dict[str, Config], url:str|None, options:dict)->dict:
     "The demo in a folder of its own"
     log = Log(out/'log.jsonl')
     zoo = None if url else build_zoo(d, plan, out, log)
@@ -365,10 +357,11 @@ def forecast(apis:Sequence[Api], cfg:Config)->tuple[list[tuple[int, float]], int
         money, left = money + price*min(n, left), left - min(n, left)
     return [(n, n*price) for n, price in zip(queries, prices)], int(cfg.budget - left), money
 
-def shared_names(apis:Sequence[Api])->dict[str, list[str]]:
-    "Classes that several APIs have, which are taken to be the same, and the names of these APIs"
-    owners = {c: [a.name for a in apis if c in a.classes] for c in dict.fromkeys(c for a in apis for c in a.classes)}
-    return {c: names for c, names in owners.items() if len(names) > 1}
+def shared_names(apis:Sequence[Api])->dict[tuple[str, ...], list[str]]:
+    "Names of APIs, and the classes that they share by name, which are taken to be the same"
+    shared = {}
+    for c in dict.fromkeys(c for a in apis for c in a.classes): shared.setdefault(tuple(a.name for a in apis if c in a.classes), []).append(c)
+    return {names: classes for names, classes in shared.items() if len(names) > 1}
 
 # %% ../../nbs/22_demo.ipynb #86291a6d
 def agreement_rows(models:dict[str, Classifier], memory:Memory, held_out:Memory, apis:Sequence[Api])->list[dict]: # by API, in percent

@@ -34,11 +34,13 @@ def versions()->dict[str, str]:
 def number_columns(rows:list[dict])->dict[str, list[str]]:
     "The table of the accuracies: a line for each protocol, with all methods and their gains over the first"
     methods, protocols, out = list(dict.fromkeys(r['method'] for r in rows)), {}, defaultdict(list)
-    for r in rows: protocols.setdefault((r['shot'], r['classifier'], r['transductive']), {})[r['method']] = r
-    for (shot, classifier, transductive), own in sorted(protocols.items(), key=lambda o: (o[0][0], o[0][1], not o[0][2])):
+    for r in rows: protocols.setdefault((r['shot'], r['classifier'], not r['transductive'], r['queries']), {})[r['method']] = r
+    for (shot, classifier, inductive, queries), own in sorted(protocols.items()):
         out['shots'].append(shot)
         out['classifier'].append(CLASSIFIER_WORDS[classifier])
-        out['statistics'].append('transductive' if transductive else 'inductive')
+        out['statistics'].append('inductive' if inductive else 'transductive')
+        out['queries'].append(queries)
+        out['tasks'].append(own[methods[0]]['n'])
         for m in methods: out[f'{m} (%)'].append(f"{own[m]['mean']:.1f}{PLUS_MINUS}{own[m]['ci95']:.1f}")
         for m in methods[1:]: out[f'gain of {m}'*(len(methods) > 2) or 'gain (points)'].append(f"{own[m]['gain']:+.1f}{PLUS_MINUS}{own[m]['gain_ci95']:.1f}")
     return dict(out)
@@ -46,7 +48,7 @@ def number_columns(rows:list[dict])->dict[str, list[str]]:
 def accuracy_figure(rows:list[dict]):
     "The accuracies that matter most, for each number of shots"
     known = [r | dict(classifier=CLASSIFIER_WORDS[r['classifier']].replace(', ', '<br>'), transductive=None, split='new classes') for r in rows
-             if r['classifier'] in SHOWN and r['transductive']]
+             if r['classifier'] in SHOWN and r['transductive'] and r['queries'] == 'balanced']
     fig = viz.accuracies(known).for_each_trace(lambda o: o.update(x=[x.partition(' ')[2] for x in o.x])) # of the same number of ways
     fig.update_xaxes(tickangle=0, categoryarray=list(dict.fromkeys(fig.data[0].x)))
     return fig.update_layout(legend=dict(orientation='h', x=0, y=1.02, yanchor='bottom'), margin_t=60)
@@ -132,7 +134,8 @@ def report_page(results:dict, *learned)->str: # learned: as for `learning_sectio
          accuracy_figure(results['rows'])),
         ('All numbers', """'prototypes' compares features; 'fine-tuning' trains such a classifier for 10 steps on the support images, 'fine-tuning, blank head'
             the network with a blank head (the paper's protocol); 'moved prototypes' moves the prototypes to where the queries are. With 'transductive' batch
-            statistics the query images of a task help each other; with 'inductive' ones each is classified independently. Gains are paired over tasks.""",
+            statistics the query images of a task help each other; with 'inductive' ones each is classified independently. 'balanced' queries are 15 per class,
+            'unbalanced' ones 75 in random proportions. Gains are paired over tasks.""",
          number_columns(results['rows'])), *learning_sections(results, *learned)])
 
 def learn_page(results:dict, *learned)->str: # learned: as for `learning_sections`

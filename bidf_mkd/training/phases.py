@@ -37,7 +37,7 @@ def leave_out_api(run:Run, i:int, why)->dict:
     others = [a.classes for j, a in enumerate(run.apis) if str(j) not in run.left_out]
     if run.phase != 'cross_queries' and run.apis[i].classes not in others:
         for memory in run.memory, run.held_out: memory.forget(run.apis[i].classes)
-    return run.record('left_out', 0, message=f'API {i} is left out: {why}', visit=i)
+    return run.record('left_out', 0, message=f'{run.name(i)} is left out: {why}', visit=i)
 
 def trust(run:Run)->Iterator[dict]:
     "Test each API with a few cheap queries, and leave out those that answer at random"
@@ -72,7 +72,7 @@ def ask_api(run:Run, i:int, api:Api, kind:str, x:torch.Tensor)->Iterator[dict]:
     n = sum(map(len, answers))
     if n: run.answers[f'{kind}.{i:04}'] = torch.cat(answers)
     yield run.record(kind, run.step)
-    if n < len(x): yield run.budget_record(kind, f'API {i} was asked about {n:,} of {count_of(len(x), "image")}', visit=i)
+    if n < len(x): yield run.budget_record(kind, f'{run.name(i)} was asked about {n:,} of {count_of(len(x), "image")}', visit=i)
 
 def procedural_queries(run:Run)->Iterator[dict]:
     "Ask every API about the procedural images"
@@ -156,8 +156,8 @@ def recover_set(run:Run, kind:str, student=None)->Iterator[dict]:
         for done in recover(api, labels, student, cfg.lam, start=start, seed=seed, **recovery_settings(cfg, start, student)):
             right = (done.probs.argmax(1) == labels).float().mean().item()
             yield run.record(kind, done.step, loss=done.loss.mean().item(), acc=right, recovery=done)
-        if done.stopped: yield run.budget_record(kind, f'{kind} set of API {run.index} {done.stopped}')
-    except BudgetExceeded as e: yield run.budget_record(kind, f'{kind} set of API {run.index} left out: {e}')
+        if done.stopped: yield run.budget_record(kind, f'{kind} set of {run.name(run.index)} {done.stopped}')
+    except BudgetExceeded as e: yield run.budget_record(kind, f'{kind} set of {run.name(run.index)} left out: {e}')
     except InvalidAnswer as e:
         if not cfg.trust_images: raise
         done, run.sets = None, {}

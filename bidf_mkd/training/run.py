@@ -54,6 +54,10 @@ class Run:
         "The number of the API that is visited"
         return self.visit % len(self.apis)
 
+    def name(self, i:int)->str:
+        "The name of an API, or its number"
+        return getattr(self.apis[i], 'name', f'API {i}')
+
     @property
     def visits(self)->int: return self.cfg.visits or len(self.apis)
 

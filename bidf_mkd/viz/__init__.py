@@ -350,14 +350,15 @@ def walk(
 
 # %% ../../nbs/02_viz.ipynb #f53938f7
 def _setting(row):  # what must be equal for two results to be comparable
-    return f"{row['way']}-way {row['shot']}-shot<br>{row['classifier']}" + {True: '<br>transductive', False: '<br>inductive'}.get(row.get('transductive'), '')
+    statistics = {True: '<br>transductive', False: '<br>inductive'}.get(row.get('transductive'), '')
+    return f"{row['way']}-way {row['shot']}-shot<br>{row['classifier']}{statistics}" + '<br>unbalanced'*(row.get('queries') == 'unbalanced')
 
 def _result(r):
     return (f"{r['method']}: {r['mean']:.1f} ± {r['ci95']:.1f} %<br>{r.get('split', '')}, {r['n']:,} episodes" +
             (f"<br>{_queries(r['n_queries'])}" if 'n_queries' in r else ''))
 
 def accuracies(
-    rows,  # dicts with method, way, shot, classifier, transductive, mean and ci95 (percent), n episodes, split; n_queries if known
+    rows,  # dicts with method, way, shot, classifier, transductive, mean and ci95 (percent), n episodes, split; n_queries and queries if known
     title='',
 ):  # Figure
     "Accuracies with 95% intervals, side by side if they can be compared; chance is dashed"

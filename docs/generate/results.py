@@ -57,7 +57,7 @@ def over_seeds(values, form='+.1f'):
 
 def method_name(m): return STARVED if m == "paper's method" else m
 
-def statistics(r): return 'transductive' if r['transductive'] else 'inductive'
+def statistics(r): return ('transductive' if r['transductive'] else 'inductive') + ', unbalanced queries'*(r.get('queries') == 'unbalanced')
 
 def count(n): return f'{n:,.0f}'
 
@@ -68,7 +68,7 @@ def protocols(rows):
 
 def with_before(rows, first, last):
     "Rows of the method `last`, with what `first` has in the same protocol"
-    def key(r): return r['shot'], r['classifier'], r['transductive']
+    def key(r): return r['shot'], r['classifier'], statistics(r)
     before = {key(r): r for r in only(rows, method=first)}
     return [r | dict(before=before[key(r)]['mean'], before_ci95=before[key(r)]['ci95']) for r in only(rows, method=last)]
 
@@ -96,7 +96,7 @@ def accuracy():
     results = read('accuracy')
     yield hardware(results)
     for (scenario, dataset), own in grouped(results['rows'], 'scenario', 'dataset'):
-        own = only(own, transductive=True)
+        own = [r for r in only(own, transductive=True) if r.get('queries') != 'unbalanced']
         def paired(m): return ', '.join(difference(r, 'ours_minus_method') for r in only(own, method=m, classifier='prototype') if m != 'ours')
         yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}'
         yield f'{own[0]["n"]} tasks, seed {own[0]["seed"]}.'
@@ -107,9 +107,12 @@ def folder():
 
 def digits():
     rows = read('digits')['rows']
-    def cell(method): return lambda r: interval(only(rows, shown=r['shown'], classifier=r['classifier'], method=method)[0])
+    def key(r): return r['shown'], r['classifier'], statistics(r)
+    at = {(*key(r), r['method']): r for r in rows}
+    def cell(method): return lambda r: interval(at[(*key(r), method)])
     methods = dict.fromkeys(r['method'] for r in rows)
-    yield table(only(rows, method='demo'), **{'digits': lambda r: r['shown'], 'head': lambda r: r['classifier']}, **{m: cell(m) for m in methods})
+    yield table(only(rows, method='demo'), **{'digits': lambda r: r['shown'], 'head': lambda r: r['classifier'], 'batch statistics': statistics},
+                **{m: cell(m) for m in methods})
 
 def budget():
     results = read('queries')
