@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CORNERS', 'PLANE', 'PICKED', 'WALK', 'ANSWERS', 'DIVERGENCE', 'PLACES', 'plane_settings', 'sheet', 'query_sheet',
            'framed_at', 'answer_bars', 'first_views', 'walk_figure', 'as_start', 'ask_cells', 'ask_line', 'cell_beside',
-           'PlaneExplorer', 'BoundaryExplorer']
+           'PlaneView', 'BoundaryExplorer']
 
 # %% ../../nbs/apps/3_boundary.ipynb #98113de1
 import math
@@ -88,8 +88,8 @@ def cell_beside(xs:torch.Tensor, ys:torch.Tensor, place:Sequence[float], right:i
     return beside(xs, place[0], right), beside(ys, place[1], -down)
 
 # %% ../../nbs/apps/3_boundary.ipynb #b732efc5
-class PlaneExplorer(Explorer):
-    "Images on a plane through three of them, and what API and student answer to one that is picked"
+class PlaneView:
+    "A part of an explorer: images on a plane through three of them, and what API and student answer to one that is picked"
     @torch.no_grad()
     def student_probs(self, x):
         "The student's answers; it may take its statistics from the batch, so it sees all images"
@@ -140,7 +140,7 @@ class PlaneExplorer(Explorer):
         self.settings['corner_c'].value = len(self.images) - 1
 
 # %% ../../nbs/apps/3_boundary.ipynb #2120f6af
-class BoundaryExplorer(PlaneExplorer):
+class BoundaryExplorer(PlaneView, Explorer):
     "Where an API and its student disagree"
     def __init__(self,
         api:Api,

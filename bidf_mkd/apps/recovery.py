@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'BARS', 'LOSS', 'RUNS', 'recovery_settings', 'all_settings', 'fill_in', 'enlarged', 'loss_at', 'run_code',
-           'Run', 'run_table', 'RunExplorer', 'RecoveryExplorer']
+           'Run', 'run_table', 'RunList', 'RecoveryExplorer']
 
 # %% ../../nbs/apps/2_recovery.ipynb #9fe2ce92
 import html
@@ -129,8 +129,8 @@ def run_table(runs:list[Run])->str: # HTML
     return f"<table style=\"{style}\"><tr>{head}</tr>{''.join(o.row() for o in reversed(runs))}</table>" if runs else 'A run is listed here when it ends.'
 
 # %% ../../nbs/apps/2_recovery.ipynb #80d66994
-class RunExplorer(Explorer):
-    "An explorer that lists its runs when they end"
+class RunList:
+    "A part of an explorer: the list of its runs that have ended"
     def _ended(self, error):
         with self.lock:
             if self.history: self.list_run()
@@ -145,7 +145,7 @@ class RunExplorer(Explorer):
         self.table.value = run_table(self.runs)
 
 # %% ../../nbs/apps/2_recovery.ipynb #8a2625f2
-class RecoveryExplorer(RunExplorer):
+class RecoveryExplorer(RunList, Explorer):
     "Invert an API, and watch"
     def __init__(self,
         api:Api,

@@ -338,8 +338,7 @@ def walk(
     for i, (who, (t, p)) in enumerate(answers.items()):
         dash, place = DASHES[2*i], crossings.get(who)
         traces += [go.Scatter(x=t.tolist(), y=p[:, k].tolist(), name=str(classes[k]), legendgroup=str(classes[k]), showlegend=not i,
-                              mode='lines' if i else 'lines+markers',
-                              marker_size=4, line=dict(color=COLOURS[k % len(COLOURS)], dash=dash),
+                              mode='lines' if i else 'lines+markers', marker_size=4, line=dict(color=COLOURS[k % len(COLOURS)], dash=dash),
                               hovertemplate=f'{who} {classes[k]} %{{y:.2f}}<extra></extra>') for k in shown]
         traces.append(go.Scatter(x=[place]*2, y=[0, 1], name=who, showlegend=bool(i), mode='lines', line=dict(color=INK, width=1.5, dash=dash),
                                  hovertemplate=f'{who} changes at %{{x:.1%}}<extra></extra>'))
