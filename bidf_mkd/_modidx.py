@@ -139,6 +139,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'bidf_mkd/apps/explorer.py'),
                                         'bidf_mkd.apps.explorer.Explorer._ended': ( 'apps/explorer.html#explorer._ended',
                                                                                     'bidf_mkd/apps/explorer.py'),
+                                        'bidf_mkd.apps.explorer.Explorer._repr_mimebundle_': ( 'apps/explorer.html#explorer._repr_mimebundle_',
+                                                                                               'bidf_mkd/apps/explorer.py'),
                                         'bidf_mkd.apps.explorer.Explorer._show': ( 'apps/explorer.html#explorer._show',
                                                                                    'bidf_mkd/apps/explorer.py'),
                                         'bidf_mkd.apps.explorer.Explorer._take': ( 'apps/explorer.html#explorer._take',

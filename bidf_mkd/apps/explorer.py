@@ -184,6 +184,10 @@ class Explorer(Panel):
     @property
     def running(self)->bool: return self.worker is not None
 
+    def _repr_mimebundle_(self, **kwargs):
+        "As that of a panel; before the first run, when the views are blank, without a picture"
+        return W.Box._repr_mimebundle_(self, **kwargs) if self.state == 'ready' else super()._repr_mimebundle_(**kwargs)
+
     def run(self):
         "Start the work, or continue it after a pause"
         with self.lock:
