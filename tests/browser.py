@@ -243,7 +243,8 @@ class Explorer:
 
     def spent(self):
         "What the strip says that the API was asked in all"
-        return int(re.search(r'in all ([\d,]+)', self.at.inner_text())[1].replace(',', ''))
+        strip = self.at.get_by_text(re.compile(r'in all [\d,]+'))
+        return int(re.search(r'in all ([\d,]+)', strip.inner_text())[1].replace(',', ''))
 
     def wait_for_gauge(self, n): self.at.get_by_text(re.compile(rf'(in all|run|^) ?{n:,}\b')).first.wait_for()
 

@@ -28,7 +28,7 @@ class Panel(W.Box):
         under:dict[int, W.Widget]={}        # widgets below rows, by the number of the row
     ):
         self.settings, self.order, self.views = settings, [list(row) for row in rows], {k: v for row in rows for k, v in row.items()}
-        self.lock, self.message, self.budget_strip = RLock(), W.HTML(), W.HTML()
+        self.lock, self.message, self.budget_strip = RLock(), W.HTML(), W.HTML(self.spent())
         self.board = Board(self.view_rows(), self.clicked, {w.description: w.tooltip or '' for w in (*settings.values(), *under.values())})
         for w in settings.values(): w.style.description_width, w.layout.width = '84px', '252px'
         first = list(main) or list(settings)[:4]

@@ -178,7 +178,7 @@ LOOK = """
 .bidf-view:focus-visible { outline: 2px solid #0072B2; outline-offset: -2px; }
 .bidf-view text { fill: var(--jp-ui-font-color1, #767676) !important; }
 .bidf-sheet { max-width: 100%; max-height: 392px; overflow: auto; }
-.bidf-explorer .widget-label { color: var(--jp-ui-font-color1); }
+.bidf-explorer :is(.widget-label, .jupyter-widget-Collapse-header) { color: var(--jp-ui-font-color1); }
 """
 
 # %% ../../nbs/apps/0_live.ipynb #b62ecd04

@@ -20,7 +20,7 @@ from ..demo.pictures import most_queries
 from ..demo.report import pictures_words
 from ..evaluation import results_table
 from ..http_api import is_loopback
-from ..lab import copy_notebooks, free_port, jupyter_command, lab_address, listening, run_server, write_template
+from ..lab import PAGE, READY, copy_notebooks, free_port, jupyter_command, lab_address, run_server, write_template
 from ..models import keep_memory
 from ..training import run_cost
 from .apis import add_check, add_serve, add_server_options, count_models, server_options
@@ -37,8 +37,8 @@ def lab_options(args)->list[str]:
     return [k for k, v in said.items() if v] + args.jupyter
 
 def page_address(args)->Callable[[int], str|None]: # process -> address
-    "Where the page of Voila is, once it is up and needs no token"
-    return lambda pid: f'http://{args.ip}:{args.port}/' if is_loopback(args.ip) and listening(args.ip, args.port) else None
+    "Where the page of Voila is, once it can be seen at once and needs no token"
+    return lambda pid: f'http://{args.ip}:{args.port}/' if is_loopback(args.ip) and (Path(args.folder)/PAGE/READY).exists() else None
 
 def run_lab(args)->int:
     "`bidf-mkd lab`"

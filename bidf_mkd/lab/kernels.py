@@ -6,14 +6,27 @@
 __all__ = ['VisitorKernels']
 
 # %% ../../nbs/lab/1_kernels.ipynb #b10ba28a
+import asyncio
+from pathlib import Path
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from traitlets import Unicode
 
 # %% ../../nbs/lab/1_kernels.ipynb #68041dbb
 class VisitorKernels(AsyncMappingKernelManager):
     "Kernels that are stopped when their visitor has left, and never before one came"
+    ready = Unicode(config=True)    # the file to make when the first kernel has run its notebook; by default none
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.visited = set()
+        if self.ready: asyncio.get_event_loop().create_task(self.tell_ready())
+
+    async def tell_ready(self):
+        "Wait for the kernels that Voila starts ahead of time, if it does, and make the file"
+        try:
+            for pool in list(getattr(self, '_pools', {}).values()):
+                for started in list(pool): await (await started)['task']
+        finally: Path(self.ready).touch()
 
     def notify_connect(self, kernel_id):
         "A page has connected to a kernel"

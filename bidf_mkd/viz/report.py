@@ -19,7 +19,7 @@ _PAGE = """<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark }}
+:root {{ color-scheme: light dark; background: Canvas; color: CanvasText }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 0 auto; padding: 1rem }} h1, h2 {{ line-height: 1.2; font-weight: 600 }}
 figure {{ margin: 1rem 0; overflow-x: auto }} figure img {{ image-rendering: pixelated; max-width: 100% }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}

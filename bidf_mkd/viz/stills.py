@@ -8,10 +8,6 @@ __all__ = ['PT', 'SYMBOLS', 'STROKES', 'DRAW', 'listed', 'room', 'still', 'image
 # %% ../../nbs/viz/2_stills.ipynb #d8b65760
 import base64, io, json, re
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 from .style import COLOURS, CONFIG, INK, LINES
 
@@ -86,6 +82,7 @@ def _draw_bar(ax, o, x, y, i, nth, n):
     (ax.barh if flat else ax.bar)(at + shift, long, width, color=fill if isinstance(fill, str) else list(fill), zorder=2)
 
 def _draw_heatmap(ax, o, x, y, i, nth, n):
+    from matplotlib.colors import LinearSegmentedColormap
     shades = LinearSegmentedColormap.from_list('', [(at, _colour(c)) for at, c in o['colorscale']])
     ax.pcolormesh(x, y, np.ma.masked_invalid(np.asarray(o['z'], float)), cmap=shades, vmin=o['zmin'], vmax=o['zmax'], zorder=1)
 
@@ -111,6 +108,7 @@ def _short(v, form):
 
 def _dress(ax, k, own, words):
     "Grid, labels, title and range of one axis; `k` is x or y"
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
     axis, shown = getattr(ax, f'{k}axis'), own.get('visible', True)
     if own.get('type') == 'log':
         getattr(ax, f'set_{k}scale')('log')
@@ -157,6 +155,7 @@ def _as_key(trace):
 
 def _legend(paper, traces, at, own, layout):
     "The names of traces (pairs of a number and a trace): from `at` on downwards, or, if `own` says so, side by side above it"
+    from matplotlib.lines import Line2D
     handles = {o['name']: Line2D([], [], **_look(_as_key(o), i)) for i, o in traces if listed(o, layout)}
     if not handles: return
     flat = own.get('orientation') == 'h'
@@ -174,6 +173,7 @@ def still(
     fig,  # Figure of images, lines, points, bars and heat maps
 ):  # (media type, bytes)
     "A still picture of `fig`, as large as it is, transparent where nothing is drawn"
+    from matplotlib.figure import Figure
     layout, traces = fig.layout.to_plotly_json(), [o.to_plotly_json() for o in fig.data]
     w, h, (l, r, t, b) = layout.get('width', 700), layout.get('height', 450), room(layout, traces)
     paper, numbered = Figure((w/100, h/100), dpi=100), list(enumerate(traces))
