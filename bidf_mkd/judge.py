@@ -124,7 +124,7 @@ function show() {
   options.replaceChildren();
   put("score", named.length ? `${right} of ${named.length} right` : "");
   if (named.length === questions.length) {
-    put("where", `You named ${right} of ${named.length} images. Guessing names ${(named.length/questions[0].options.length).toFixed(1)}.`);
+    put("where", `You named ${right} of ${named.length} images. Guessing would name ${(named.length/questions[0].options.length).toFixed(1)}.`);
     return document.getElementById("image").remove();
   }
   const q = questions[named.length];

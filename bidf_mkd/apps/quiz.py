@@ -38,7 +38,7 @@ class Quiz(W.VBox):
         self.score.value = f'{self.right} of {done} right' if done else ''
         if done == n:
             guessing = sum(1/len(q.options) for q in self.questions)
-            self.where.value, self.options.children = f'You named {self.right} of {n} images. Guessing names {guessing:.1f}.', ()
+            self.where.value, self.options.children = f'You named {self.right} of {n} images. Guessing would name {guessing:.1f}.', ()
             self.image.layout.display = 'none'
             return
         q, file = self.questions[done], io.BytesIO()
