@@ -1,7 +1,9 @@
-"""What is learned from images made by each recipe, at equal budgets: cheap ones, readable ones, and procedural images alone, on the same APIs and seeds.
+"""What is learned for how many queries: from images made by each recipe, from procedural images alone, by the paper's method, and by ours without its parts,
+on the same APIs and seeds.
 
-python benchmarks/learning.py [--data glyphs cifar_fs] [--budgets 60000 300000 1000000] [--seeds 0 1 2] prints accuracies on tasks of meta-val and writes
-results/learning.json after each run. Runs that are in it are not done again; one that was interrupted goes on where it was."""
+python benchmarks/learning.py [--data glyphs cifar_fs] [--size 16] [--budgets 60000 300000 1000000] [--seeds 0 1 2] [--methods ...] prints accuracies on tasks
+of meta-val and meta-test and writes results/learning.json after each run. Runs that are in it are not done again; one that was interrupted goes on where
+it was."""
 import argparse, itertools, json
 from dataclasses import replace
 from pathlib import Path
@@ -11,69 +13,79 @@ from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
 from bidf_mkd.models import conv4, keep_memory, seeded
-from bidf_mkd.training import meta_train
+from bidf_mkd.training import PRESETS, meta_train
 from bidf_mkd.zoo import Zoo, scenario
 from queries import HERE, write
 
 APIS = 8
 BUDGETS = 60_000, 300_000, 1_000_000
 PROTOCOLS = ('prototype', True), ('finetune', True)
-KEY = 'dataset', 'recipe', 'budget', 'seed'
+KEY = 'dataset', 'size', 'method', 'budget', 'seed'
+WITHOUT = {'without boundary query sets': dict(boundary=False), 'without bi-level distillation': dict(distil_steps=0),
+           'without replay': dict(replay_steps=0, final_steps=0)}
 
-def configs(dataset, budget, seed):
-    """Settings by recipe: what is left of the budget after the procedural images and the cross queries goes into 10 images per class and set, or into more
-    images"""
-    cfg = replace(plan_for(dataset, seed).cfg, images=10, query=9, budget=budget)
-    if dataset != 'glyphs': cfg = replace(cfg, joint_steps=1500, prototype_steps=400) # of 4,000 and 1,000, for time
+def methods(dataset, budget, seed):
+    """Settings by name. At most half of a budget goes into procedural images and the rest into 10 images per class and set, or into more images; the paper's
+    method gets half as many directions as steps, as in its preset"""
+    cfg = plan_for(dataset, seed).cfg
+    cfg = replace(cfg, procedural=min(cfg.procedural, budget//APIS//2), budget=budget)
+    if dataset != 'glyphs': cfg = replace(cfg, joint_steps=600, prototype_steps=150) # of 4,000 and 1,000, for time
     per_set = lambda cfg: (budget - APIS*cfg.procedural)/(2*APIS)/5 # queries per class
-    steps = lambda cfg: int((per_set(cfg)/cfg.images - APIS)/(cfg.q + 1.04))
-    readable = replace(cfg, recipe='readable')
-    blank = replace(readable, procedural=0)
-    yield 'cheapest', replace(cfg, images=max(1, int(per_set(cfg)/(cfg.steps*(cfg.q + 1) + APIS))))
-    if dataset == 'glyphs': yield 'readable', replace(readable, steps=steps(readable))
-    if dataset == 'glyphs': yield 'readable, no procedural images', replace(blank, steps=steps(blank))
-    if dataset != 'glyphs': yield 'photographs', replace(cfg, recipe='photographs', steps=int((per_set(cfg)/cfg.images - APIS)/16) - 1)
-    if budget <= 300_000: yield 'procedural images alone', replace(cfg, procedural=budget//APIS, joint_steps=2*cfg.joint_steps) # in one phase
+    images = max(1, int(per_set(cfg)/(cfg.steps*(cfg.q + 1) + APIS)))
+    ours, ten = replace(cfg, images=images, query=min(9, 2*images - 1)), replace(cfg, images=10, query=9)
+    made = lambda recipe, cost, **own: replace(c := replace(ten, recipe=recipe, **own), steps=max(1, int((per_set(c)/c.images - APIS)/cost) - 1))
+    q = max(1, int((1 + budget/APIS/50)**.5/2 - .5))
+    recipes = dict(readable=made('readable', cfg.q + 1)) if dataset == 'glyphs' else dict(photographs=made('photographs', 16))
+    if dataset == 'glyphs': recipes['readable, no procedural images'] = made('readable', cfg.q + 1, procedural=0)
+    return dict(ours=ours) | recipes | {
+        'procedural images alone': replace(cfg, procedural=min(budget//APIS, 40_000), joint_steps=2*cfg.joint_steps), # in one phase
+        "the paper's method": replace(PRESETS['paper_small'], flip=cfg.flip, q=q, steps=budget//APIS//100//(q + 1), budget=budget, seed=seed)} | {
+        k: replace(ours, **change) for k, change in WITHOUT.items()}
 
-def measure(name, recipe, cfg, zoo, tasks):
-    "A row for each shot and protocol, with the accuracy of each task"
-    model, apis = seeded(cfg.seed, conv4, 5, *domain(name).shape[:2]), [zoo.api(i) for i in range(APIS)]
-    path = zoo.path/f"{recipe.replace(' ', '-')}.{cfg.budget}.{cfg.seed}.checkpoint"
+def measure(method, cfg, d, zoo, tasks):
+    "A row for each split, shot and classifier, with the accuracy of each task"
+    model, apis = seeded(cfg.seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(APIS)]
+    path = zoo.path/f"{method.replace(' ', '-')}.{cfg.budget}.checkpoint"
     seconds = timed(meta_train(model, apis, cfg, path), path.with_suffix('.seconds'))
-    for shot, t in tasks.items():
-        for protocol, s in evaluate_all(model, t, PROTOCOLS).items():
-            yield s, dict(dataset=name, recipe=recipe, budget=cfg.budget, seed=cfg.seed, split='meta_val', way=5, shot=shot, classifier=protocol[0],
-                          transductive=True, mean=100*s.mean, ci95=100*s.ci95, n=len(s.acc), n_queries=sum(a.n_queries for a in apis),
-                          images=cfg.images, steps=cfg.steps, procedural=cfg.procedural, seconds=seconds)
+    for (split, shot), t in tasks.items():
+        for (classifier, transductive), s in evaluate_all(model, t, PROTOCOLS).items():
+            yield s, dict(dataset=d.name, size=d.size, apis=APIS, method=method, budget=cfg.budget, seed=cfg.seed, split=split, way=5, shot=shot,
+                          classifier=classifier, transductive=transductive, mean=100*s.mean, ci95=100*s.ci95, n=len(s.acc),
+                          n_queries=sum(a.n_queries for a in apis), images=cfg.images, steps=cfg.steps, procedural=cfg.procedural, seconds=seconds)
+
+def test_tasks(d, n, seed):
+    "Tasks by split and shot"
+    loaded = {split: d.load(split) for split in ('meta_val', 'meta_test')}
+    return {(split, s): Episodes(x, y, shot=s, n=n, seed=seed, names=names) for split, (x, y, names) in loaded.items() for s in (1, 5)}
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--data', nargs='+', default=['glyphs', 'cifar_fs'])
+    p.add_argument('--size', type=int, default=32)
     p.add_argument('--budgets', nargs='+', type=int, default=BUDGETS)
     p.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    p.add_argument('--recipes', nargs='+')
-    p.add_argument('--episodes', type=int, default=100, help='meta-val tasks')
+    p.add_argument('--methods', nargs='+', help='ours is always there: the others are compared with it')
+    p.add_argument('--episodes', type=int, default=100, help='tasks of meta-val and of meta-test')
     p.add_argument('--folder', type=Path, default=HERE/'work', help='where the APIs are kept')
     args = p.parse_args()
     keep_memory()
     path = HERE/'results'/'learning.json'
     for name, seed in itertools.product(args.data, args.seeds):
-        d, zoo = domain(name), Zoo(args.folder/f'learning_{name}_{seed}')
+        d, zoo = domain(name, args.size), Zoo(args.folder/f'learning_{name}_{args.size}_{seed}')
         list(zoo.build(scenario('ss', [d], APIS, seed=seed), {d.name: d.load('meta_train')}, plan_for(name, seed).api_steps))
-        x, y, names = d.load('meta_val')
-        tasks = {s: Episodes(x, y, shot=s, n=args.episodes, seed=seed, names=names) for s in (1, 5)}
+        tasks = test_tasks(d, args.episodes, seed)
         for budget in args.budgets:
-            cheapest = {}
-            for recipe, cfg in configs(name, budget, seed):
-                known = json.loads(path.read_text())['rows'] if path.exists() else []
-                done = any(tuple(r[k] for k in KEY) == (name, recipe, budget, seed) for r in known)
-                if recipe != 'cheapest' and (done or args.recipes and recipe not in args.recipes): continue
+            known = json.loads(path.read_text())['rows'] if path.exists() else []
+            done = {r['method'] for r in known if (r['dataset'], r['size'], r['budget'], r['seed']) == (name, d.size, budget, seed)}
+            todo = {m: cfg for m, cfg in methods(name, budget, seed).items() if m == 'ours' or m not in done and m in (args.methods or [m])}
+            reference = {}
+            for method, cfg in todo.items() if todo.keys() - done else ():
                 rows = []
-                for s, row in measure(name, recipe, cfg, zoo, tasks):
-                    gain, gain_ci95 = paired(s, cheapest.setdefault((row['shot'], row['classifier']), s))
+                for s, row in measure(method, cfg, d, zoo, tasks):
+                    gain, gain_ci95 = paired(s, reference.setdefault((row['split'], row['shot'], row['classifier']), s))
                     rows.append(row | dict(gain=100*gain, gain_ci95=100*gain_ci95))
-                    print('{dataset:9} {recipe:32} {budget:9,} seed {seed} {shot}-shot {classifier:14} {mean:5.1f} ± {ci95:.1f} {gain:+5.1f} ± {gain_ci95:.1f} '
-                          '{n_queries:9,} queries {seconds:5.0f} s'.format(**rows[-1]), flush=True)
+                    print('{dataset} {size} {method:30} {budget:9,} seed {seed} {split:9} {shot}-shot {classifier:9} {mean:5.1f} ± {ci95:.1f} {gain:+5.1f} '
+                          '± {gain_ci95:.1f} {n_queries:9,} queries {seconds:5.0f} s'.format(**rows[-1]), flush=True)
                 write('learning', rows, KEY)
 
 if __name__ == '__main__': main()

@@ -3,7 +3,7 @@
 python docs/generate/results.py puts today's tables into the page; the site always has today's."""
 import json, re
 from itertools import groupby
-from math import hypot
+from math import hypot, inf
 from pathlib import Path
 from statistics import mean, median, stdev
 from textwrap import fill
@@ -157,29 +157,34 @@ def paper():
 
 # what images cost, what APIs reveal, bad APIs
 
+PRICES = 100, 200, 500, 1000, 2000  # queries per image
+
 def readable():
-    "What the open judge reads, at each price that was passed; the last row of a method is its end"
+    "What the open judge reads, top-1 and top-5, at each price that was passed and at the end"
     results = read('recovery')
     yield hardware(results)
     for (dataset,), own in grouped(results['rows'], 'dataset'):
-        rows = [(recipe, price, list(some)) for (recipe, price), some in grouped(list(own), 'recipe', 'price')]
-        def average(k, form): return lambda r: form.format(mean(o[k] for o in r[2]))
-        yield table(rows, **{DATA[dataset]: lambda r: r[0], 'queries per image': average('queries_per_image', '{:,.0f}'), 'runs': lambda r: len(r[2]),
-            'top-1': average('judge_top1', '{:.0%}'), 'top-5': average('judge_top5', '{:.0%}'), 'median rank': average('judge_rank', '{:.1f}'),
-            'loss': average('loss', '{:.3f}'), 'diversity': average('diversity', '{:.2f}')})
+        methods = {recipe: list(some) for (recipe,), some in grouped(list(own), 'recipe')}
+        def paid(m, price): return [r for r in only(methods[m], price=price) if r['queries_per_image'] <= (price or inf)]
+        def average(m, k, price=None): return mean(r[k] for r in paid(m, price))
+        def reads(price=None): return lambda m: f'{average(m, "judge_top1", price):.0%}, {average(m, "judge_top5", price):.0%}' if paid(m, price) else ''
+        def at_end(k, form): return lambda m: form.format(average(m, k))
+        yield table(methods, **{DATA[dataset]: str, 'runs': lambda m: len(only(methods[m], price=None))}, **{f'at {p:,}': reads(p) for p in PRICES}, **{
+            'at its end': reads(), 'queries per image': at_end('queries_per_image', '{:,.0f}'), 'median rank': at_end('judge_rank', '{:.1f}'),
+            'loss': at_end('loss', '{:.3f}'), 'diversity': at_end('diversity', '{:.2f}')})
 
 def learning():
-    "What is learned from images of each recipe, and the gain over the cheapest at the same budget, over seeds"
+    "What is learned for so many queries, and the paired difference from ours with the same budget, over seeds"
     results = read('learning')
     yield hardware(results)
-    for (dataset,), own in grouped(results['rows'], 'dataset'):
-        rows = [(key, list(some)) for key, some in grouped(list(own), 'budget', 'recipe')]
+    for (dataset, size), own in grouped(only(results['rows'], split='meta_val'), 'dataset', 'size'):
+        rows = [(key, list(some)) for key, some in grouped(list(own), 'budget', 'method')]
         def cell(classifier, shot):
             def text(r):
                 some = only(r[1], classifier=classifier, shot=shot)
-                return f'{mean(o["mean"] for o in some):.1f}' + f' ({over_seeds([(o["gain"], o["gain_ci95"]) for o in some])})'*(r[0][1] != 'cheapest')
+                return f'{mean(o["mean"] for o in some):.1f}' + f' ({over_seeds([(o["gain"], o["gain_ci95"]) for o in some])})'*(r[0][1] != 'ours')
             return text
-        yield table(rows, **{DATA[dataset]: lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
+        yield table(rows, **{f'{DATA[dataset]}, {size}x{size}': lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
             'seeds': lambda r: len({o['seed'] for o in r[1]}), 'images per class and set': lambda r: r[1][0]['images'],
             **{f'{name}, {shot}-shot': cell(c, shot) for c, name in dict(prototype='prototypes', finetune='fine-tuning').items() for shot in (1, 5)}})
 
