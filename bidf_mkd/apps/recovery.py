@@ -140,8 +140,8 @@ class RunList:
         "Keep what the last run has found as a row below"
         last, code, reading = self.history[-1], run_code(self.chosen, self.n_procedural), ''
         if self.judge: reading = f"{self.judge.read(as_float(last['images']), [self.api.classes[k] for k in last['labels']]).top():.0%}"
-        self.n_runs += 1
-        self.runs = [*self.runs, Run(self.n_runs, self.chosen, code, last, reading)][-RUNS:]
+        number = self.runs[-1].number + 1 if self.runs else 1
+        self.runs = [*self.runs, Run(number, self.chosen, code, last, reading)][-RUNS:]
         self.table.value = run_table(self.runs)
 
 # %% ../../nbs/apps/2_recovery.ipynb #8a2625f2
@@ -158,7 +158,7 @@ class RecoveryExplorer(RunList, Explorer):
         if judge and (new := set(api.classes) - set(judge.classes)): raise ValueError(f'the judge does not know the class {min(new)!r}')
         self.api, self.memory, self.n_procedural, self.judge = api, Memory() if memory is None else memory, n_procedural, judge
         self.pools, self.records, self.history, self.picked, self.stopped, self.moving = {}, [], [], 0, '', False
-        self.runs, self.n_runs, self.table = [], 0, W.HTML(run_table([]))
+        self.runs, self.table = [], W.HTML(run_table([]))
         self.shown = () # numbers of the images in the view
         self.queries_before, self.limit = api.n_queries, api.budget
         self.back = W.IntSlider(0, 0, 0, description='step shown', readout=False, layout=dict(width='auto'), style=dict(description_width='84px'),

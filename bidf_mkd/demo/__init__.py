@@ -314,9 +314,10 @@ def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[str, dict[int, Ep
     rows = evaluate_models(models, episodes, log)
     apis = {f'API {i}': a for i, a in enumerate(asked)}
     queries, names = ({k: getattr(a, what) for k, a in apis.items()} for what in ('n_queries', 'classes'))
+    by_method = {k: sum(a.n_queries for a in v[2]) for k, v in learned.items()} # before the readable images
     readable, shown = show_readable(apis, memory, plan.cfg, d.shape, out, log)
     results = dict(rows=rows, n_queries=sum(queries.values()), queries_by_api=queries, n_failed=sum(a.n_failed for a in asked), budget=plan.cfg.budget,
-                   picture_queries=shown, date=begun_on(out), queries_by_method={k: sum(a.n_queries for a in v[2]) for k, v in learned.items()},
+                   picture_queries=shown, date=begun_on(out), queries_by_method=by_method,
                    notes=[r['message'] for r in log.of('bidf_mkd', 'budget', 'left_out')],
                    seconds=log.seconds(), seed=plan.cfg.seed, dataset=d.name, versions=versions())
     examples = {} if url else real_examples(d, sum(names.values(), ()))

@@ -1,7 +1,7 @@
 """What docs/play.md shows: figures that move without an API, a kernel or a server, computed here once.
 
 python docs/generate/play.py DEMO writes docs/play.json; DEMO is the folder of a finished `bidf-mkd demo`, whose model learns the task."""
-import base64, io, json, sys
+import json, sys
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -15,7 +15,8 @@ from bidf_mkd.data import Episodes, draw, glyphs
 from bidf_mkd.distillation import adapt, kd_loss
 from bidf_mkd.evaluation import fit_classifier, predict_logits
 from bidf_mkd.models import conv4, load_tensors, seeded
-from bidf_mkd.recovery import RECIPES, recover
+from bidf_mkd.recovery import RECIPES, along, recover
+from bidf_mkd.viz.stills import image_uri
 from bidf_mkd.viz.style import COLOURS, INK, STYLE
 from bidf_mkd.zoo import classify, fit
 
@@ -25,8 +26,7 @@ SHOWN = 24, 100, 250, 500, 1000, 1500, 2000, 2500, 3000 # queries per image at w
 
 def uri(images, columns):
     "A sheet of images as the source of a plotly image"
-    viz.sheet_image(images, columns, SCALE, GAP).save(file := io.BytesIO(), 'webp', quality=80, method=6)
-    return 'data:image/webp;base64,' + base64.b64encode(file.getvalue()).decode()
+    return image_uri(viz.sheet_image(images, columns, SCALE, GAP), quality=80)
 
 def centres(n):
     "Where the images of a sheet are, in its pixels"
@@ -62,14 +62,6 @@ def recovery(secret):
     fig.update_xaxes(row=2, title_text='queries per image').update_yaxes(row=2, title_text='loss (nats)', rangemode='tozero')
     return with_slider(fig, {f'{n:,}': ([0, 2], [sheet(x), at(n, loss)]) for n, x, loss in shown}, 'queries per image')
 
-def crossing(f):
-    "Where a function of the share passes 1/2, by seven questions"
-    low, high = 0., 1.
-    for _ in range(7):
-        middle = (low + high)/2
-        low, high = (middle, high) if f(middle) < .5 else (low, middle)
-    return (low + high)/2
-
 def walk(secret):
     "From one image to another: the API and a student change their minds at different places"
     net, api = classifier(1, 8), Api(classify(secret), LETTERS, (3, 32, 32))
@@ -79,14 +71,15 @@ def walk(secret):
     student = lambda x: functional_call(net, params, (x,)).softmax(1).detach()
     a, b = (draw(c, 1, seed=3)[0]/255 for c in 'VX')
     blend = lambda s: (a + s*(b - a))[None]
-    share = lambda f, s: (q := f(blend(s))[0])[4].item()/(q[3] + q[4]).item() # of X among V and X
     shares = [i/20 for i in range(21)]
     sheet = lambda s: go.Image(source=uri(torch.cat([blend(0), blend(s), blend(1)]), 3), hoverinfo='skip')
     line = lambda s: go.Scatter(x=[s, s], y=[0, 1], mode='lines', line=dict(color=INK, width=2), showlegend=False)
-    curves = [go.Scatter(x=shares, y=[share(f, s) for s in shares], name=name, line_color=COLOURS[i]) for i, (name, f) in enumerate(
-        {'API': api, 'student': student}.items())]
-    flips = [go.Scatter(x=[crossing(lambda s, f=f: share(f, s))], y=[.5], mode='markers', showlegend=False, marker=dict(
-        size=11, symbol='diamond', color=COLOURS[i])) for i, f in enumerate((api, student))]
+    curves, flips = [], []
+    for colour, (name, f) in zip(COLOURS, {'API': api, 'student': student}.items()):
+        places, answers, flip = along(f, a[None], b[None], len(shares))
+        of_two = answers[:,4]/answers[:,3:].sum(1) # of X among V and X
+        curves.append(go.Scatter(x=places.tolist(), y=of_two.tolist(), name=name, line_color=colour))
+        flips.append(go.Scatter(x=[flip], y=[.5], mode='markers', showlegend=False, marker=dict(size=11, symbol='diamond', color=colour)))
     fig = figure([sheet(0.)], [*curves, *flips, line(0.)], [.4, .6], legend=dict(orientation='h', x=0, y=.6, yanchor='bottom'))
     fig.update_xaxes(row=1, side='top', tickvals=centres(3), ticktext=['a V', 'here', 'an X'], ticks='', showgrid=False).update_yaxes(row=1, visible=False)
     fig.update_xaxes(row=2, title_text='share of the X in the image').update_yaxes(row=2, title_text='answer: X', range=[-.05, 1.05])
