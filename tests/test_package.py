@@ -30,7 +30,8 @@ def info(wheel): return Distribution.at(next(wheel.glob('*.dist-info')))
 
 def test_holds_the_modules_experiments_and_tutorials_alone(wheel):
     held = {p.relative_to(wheel).as_posix() for p in wheel.rglob('*') if p.is_file()}
-    along = {f'{LIB.name}/{kind}/{p.name}' for kind in ('experiments', 'tutorials') for p in (NBS/kind).glob('*.*') if p.suffix in ('.ipynb', '.yaml', '.svg', '.jpg')}
+    beside = [p for kind in ('experiments', 'tutorials') for p in (NBS/kind).glob('*.*') if p.suffix in ('.ipynb', '.yaml', '.svg', '.jpg')]
+    along = {f'{LIB.name}/{p.parent.name}/{p.name}' for p in beside}
     assert {o for o in held if '.dist-info/' not in o} == {p.relative_to(ROOT).as_posix() for p in LIB.rglob('*.py')} | along
 
 def test_holds_the_license(info):
