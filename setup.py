@@ -25,5 +25,8 @@ setup(
     package_data={name: ['*.ipynb', '*.yaml', '*.svg', '*.jpg'] for name in along},
     install_requires=cfg['requirements'].split(),
     extras_require={k.removesuffix('_requirements'): v.split() for k, v in cfg.items() if k.endswith('_requirements')},
-    entry_points={'console_scripts': cfg['console_scripts'].split()},
+    entry_points={
+        'console_scripts': cfg['console_scripts'].split(),
+        'jupyter_client.kernel_provisioners': [f"bidf-mkd-forked = {cfg['lib_name']}.lab.kernels:ForkedKernel"],
+    },
 )

@@ -51,12 +51,12 @@ def free_port():
         return s.getsockname()[1]
 
 def address(process, log, seconds=240):
-    "The first address that a server prints; an error, with all that it printed, if none comes"
+    "The address that our command prints when its server is up; an error, with all that was printed, if none comes"
     end = time.monotonic() + seconds
-    while not (found := re.search(rf'http://({"|".join(HOSTS)}):\d+/\S*(?=\s)', log.read_text())):
+    while not (found := re.search(r'^Open (http://\S+)$', log.read_text(), re.M)):
         assert process.poll() is None and time.monotonic() < end, f'no server: {log.read_text()}'
         time.sleep(.1)
-    return found[0]
+    return found[1]
 
 # tornado says so when a browser leaves while something is being sent to it
 PAGE_GONE = re.compile(r'^Task exception was never retrieved\nfuture: .*WebSocketClosedError\(\)>\n.*?^tornado\.websocket\.WebSocketClosedError\n', re.M | re.S)

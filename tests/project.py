@@ -33,7 +33,8 @@ SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', *(o for c
 
 def environment(**extra):
     "What a subprocess gets: this tree first on its path, and tools that do their work though a test called them"
-    return {'OMP_NUM_THREADS': '1'} | {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | {'PYTHONPATH': str(ROOT)} | extra
+    path = os.pathsep.join(map(str, (ROOT, ROOT/'tests'/'quick')))
+    return {'OMP_NUM_THREADS': '1'} | {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | {'PYTHONPATH': path} | extra
 
 def copy_project(to):
     "Copy what nbdev and setuptools read, and the tests, to the folder `to`"

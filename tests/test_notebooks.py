@@ -6,7 +6,7 @@ import pytest
 from nbdev.config import get_config
 from nbdev.test import nb_test_cells
 
-from bidf_mkd.lab import VIEW
+from bidf_mkd.lab import CHECK, VIEW
 from kernel import run_notebook
 from project import EXPORTING, NOTEBOOKS, ROOT, code_cells, copy_project, directives, environment, nbdev, read, relative
 
@@ -43,6 +43,11 @@ def test_is_fit_to_read(path):
     assert 'widgets' not in nb.metadata, 'the state of its widgets is saved in it'
     assert not any(VIEW in o.get('data', {}) for o in outputs), 'it shows a widget, which is gone with its kernel: refresh it as CONTRIBUTING tells'
     assert nb.metadata.get('kernelspec', {}).get('name') == 'python3', 'its kernel is not python3'
+
+@pytest.mark.parametrize('path', [o for o in NOTEBOOKS if o.parent.name == 'tutorials'], ids=lambda p: p.stem)
+def test_no_line_of_a_lesson_is_cut_off(path):
+    lines = [o for c in code_cells(read(path)) if CHECK not in c.metadata.get('tags', ()) for o in c.source.splitlines()]
+    assert not [o for o in lines if len(o) > 100], 'a window of JupyterLab shows 100 characters'
 
 @each_notebook
 def test_exports_one_module_or_none(path):

@@ -50,7 +50,7 @@ def run_lab(args)->int:
     print(f'copied {count_of(len(new), "notebook")} to {folder} ({len(kept)} kept). Ctrl-C ends the server.', flush=True)
     if not args.app: return run_server(command, lab_address)
     paths = [str(write_template(folder).resolve()), *filter(None, [os.environ.get('JUPYTER_PATH')])]
-    return run_server(command, page_address(args), JUPYTER_PATH=os.pathsep.join(paths))
+    return run_server(command, page_address(args), JUPYTER_PATH=os.pathsep.join(paths), PYDEVD_DISABLE_FILE_VALIDATION='1')
 
 # %% ../../nbs/23_cli.ipynb #873a1e7a
 class Parser(argparse.ArgumentParser):
