@@ -16,7 +16,6 @@ pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, on
 
 SETUP = """
 import torch
-from bidf_mkd import viz
 from bidf_mkd.api import Api
 from bidf_mkd.apps import AskExplorer, BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
 from bidf_mkd.models import conv4, seeded
@@ -28,7 +27,6 @@ model, student = (seeded(i, conv4, 3, 3, 16).eval().requires_grad_(False) for i 
 def black_box(budget=100_000): return Api(classify(model), 'abc', (3, 16, 16), budget)
 cfg = Config(procedural=40, images=3, query=2, steps=4, replay_steps=2, joint_steps=100, final_steps=2, distil_inner_steps=1, inner_steps=1, budget=5000)
 memory = Memory()
-viz.show(viz.image_sheet(torch.rand(3, 3, 8, 8), 'abc', 3, 'A figure that is no explorer'))
 colours = Api(lambda x: (20*x.mean((2, 3))).softmax(1), 'abc', (3, 16, 16), 100_000) # red, green or blue: images of different classes
 tints = (1 + torch.eye(3))[[0, 1, 2]*2].view(6, 3, 1, 1)/2
 """
@@ -316,7 +314,7 @@ SHADES = """at => {
     const ground = page ? shade(getComputedStyle(page).backgroundColor).rgb : [255, 255, 255];
     const over = ({rgb, a}) => rgb.map((v, i) => Math.round(a*v + (1 - a)*ground[i]));
     const all = (where, what) => [...at.querySelectorAll(where)].map(o => getComputedStyle(o)[what]).filter(o => o.startsWith('rgb')).map(o => over(shade(o)));
-    const words = all('.js-plotly-plot text', 'fill').concat(all('.widget-label, [role=status], [role=alert]', 'color'));
+    const words = all('.bidf-view text', 'fill').concat(all('.widget-label, [role=status], [role=alert]', 'color'));
     return {ground, words, lines: all('.scatterlayer .js-line', 'stroke')};
 }"""
 
@@ -326,8 +324,8 @@ def test_contrast(dark, opened):
     use_theme(opened, dark)
     opened.wait_for_timeout(1000)
     colour, lines = lambda rgb: '#' + bytes(rgb).hex(), 0
-    for i, name in enumerate(['a figure that is no explorer', *APPS]):
-        found = opened.locator('.jp-Cell').nth(i).evaluate(SHADES)
+    for name in APPS:
+        found = opened.locator('.bidf-explorer').nth(list(APPS).index(name)).evaluate(SHADES)
         ground = colour(found['ground'])
         assert (contrast(ground, '#000000') < 3) == dark and found['words']
         assert min(contrast(colour(o), ground) for o in found['words']) >= 4.5, name
