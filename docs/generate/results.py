@@ -301,6 +301,16 @@ def live():
         'queries': lambda r: count(r['n_queries']), 'bare loop (s)': lambda r: f'{r["bare_seconds"]:.2f}', 'explorer (s)': lambda r: f'{r["seconds"]:.2f}',
         'times as long': lambda r: f'{r["ratio"]:.2f}', 'worst': lambda r: f'{r["worst"]:.2f}', 'repeats': lambda r: r['repeats']})
 
+def visitors():
+    results = read('visitors')
+    yield hardware(results)
+    alone, ten = (sorted(results[k]) for k in ('seconds_alone', 'seconds_of_ten'))
+    rows = [('until the address is printed', f'{results["seconds_until_address"]:.1f} s'),
+            (f'one visitor, who comes alone, sees the tabs (median of {len(alone)}, worst)', f'{alone[len(alone)//2]:.1f} s, {alone[-1]:.1f} s'),
+            ('of ten who come at once, the first and the last', f'{ten[0]:.1f} s, {ten[-1]:.1f} s'),
+            ('memory before the first visitor, and with ten more', f'{results["gib_before"]:.1f} GiB, {results["gib_with_ten"]:.1f} GiB')]
+    yield table(rows, **{'what': lambda r: r[0], 'measured': lambda r: r[1]})
+
 def scale():
     results = read('scale')
     yield hardware(results)
@@ -313,7 +323,7 @@ def scale():
 
 TABLES = {f.__name__: f for f in (
     demo, cifar_fs, paper, accuracy, folder, digits, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, http,
-    batch, live, scale)}
+    batch, live, visitors, scale)}
 
 def filled(text, tables=TABLES):
     "A page with today's tables between its marks `<!-- table: NAME -->` and `<!-- end -->`"
