@@ -3,7 +3,8 @@ import io, os, sys, traceback
 from contextlib import redirect_stdout
 from multiprocessing import get_context, set_start_method
 
-HEAVY = ['IPython', 'anywidget', 'ipywidgets', 'nbformat', 'pandas', 'plotly.graph_objects', 'torch', 'torch._dynamo', 'torchvision']  # by others, none of it ours
+# by others, none of it ours
+HEAVY = ['IPython', 'anywidget', 'ipywidgets', 'nbformat', 'pandas', 'plotly.graph_objects', 'torch', 'torch._dynamo', 'torchvision']
 
 forked = get_context('forkserver')
 forked.set_forkserver_preload(HEAVY)

@@ -95,7 +95,8 @@ def jupyter_command(
             '--VoilaConfiguration.multi_kernel_manager_class=bidf_mkd.lab.kernels.VisitorKernels',
             f'--VisitorKernels.ready={folder.resolve()/PAGE/READY}',
             f'--KernelProvisionerFactory.default_provisioner_name={STARTER}',
-            '--MappingKernelManager.cull_idle_timeout=120', '--MappingKernelManager.cull_interval=30', '--template=own', '--VoilaConfiguration.extension_denylist=jupyterlab-plotly'] if app else [
+            '--MappingKernelManager.cull_idle_timeout=120', '--MappingKernelManager.cull_interval=30', '--template=own',
+            '--VoilaConfiguration.extension_denylist=jupyterlab-plotly'] if app else [
         f'--ServerApp.root_dir={folder.resolve()}', '--FileContentsManager.pre_save_hook=bidf_mkd.lab.before_save',
         f'--LabApp.default_url=/lab/tree/{START}', '--ServerApp.log_level=WARN']
     return [sys.executable, '-m', package, *what, *options]
