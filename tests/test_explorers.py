@@ -1,5 +1,6 @@
 "The explorers in JupyterLab and on a page of Voila, with real clicks and keys: what is on the page is what was done."
-import base64, re, zipfile
+import base64, io, re, zipfile
+from itertools import product
 
 import nbformat
 import numpy as np
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.xdist_group('browser') # one worker: one JupyterLab, on
 
 SETUP = """
 import torch
+from bidf_mkd import viz
 from bidf_mkd.api import Api
 from bidf_mkd.apps import AskExplorer, BoundaryExplorer, EstimatorLab, RecoveryExplorer, TaskExplorer, TrainingMonitor
 from bidf_mkd.models import conv4, seeded
@@ -29,6 +31,7 @@ cfg = Config(procedural=40, images=3, query=2, steps=4, replay_steps=2, joint_st
 memory = Memory()
 colours = Api(lambda x: (20*x.mean((2, 3))).softmax(1), 'abc', (3, 16, 16), 100_000) # red, green or blue: images of different classes
 tints = (1 + torch.eye(3))[[0, 1, 2]*2].view(6, 3, 1, 1)/2
+viz.show(viz.curves([dict(n_queries=i, loss=3 - i) for i in range(3)], 'loss', title='A figure that is no explorer'))
 """
 APPS = dict(
     recovery='recovery = RecoveryExplorer(black_box(), recipe="cheapest"); recovery',
@@ -332,6 +335,20 @@ def test_contrast(dark, opened):
         assert all(contrast(colour(o), ground) >= 3 for o in found['lines']), name
         lines += len(found['lines'])
     assert lines > 5
+    use_theme(opened, False)
+
+def test_contrast_of_a_plain_figure(opened):
+    "As a still, and as the live figure that it becomes under the mouse, in both themes"
+    figure = opened.locator('.jp-Cell').first.locator('.jp-RenderedPlotly')
+    figure.scroll_into_view_if_needed()
+    for part, dark in product(('img.plot-img', '.plot-container'), (False, True)):
+        use_theme(opened, dark)
+        if part != 'img.plot-img' and not dark: figure.locator('img').dispatch_event('mouseenter')
+        title = np.asarray(Image.open(io.BytesIO(figure.locator(part).screenshot())).convert('RGB'))[4:36, 4:300].reshape(-1, 3)
+        colours, counts = np.unique(title, axis=0, return_counts=True)
+        ground, *inks = ('#' + bytes(o).hex() for o in colours[np.argsort(-counts)])
+        assert (contrast(ground, '#000000') < 3) == dark
+        assert max(contrast(o, ground) for o in inks) >= 4.5, (part, dark)
     use_theme(opened, False)
 
 def test_an_error_is_a_sentence(opened):
