@@ -63,6 +63,20 @@ def explorer(opened, request):
 
 def of(name): return pytest.mark.parametrize('explorer', [name], indirect=True)
 
+def test_contrast_of_a_plain_figure(opened):
+    "As a still, and as the live figure that it becomes under the mouse, in both themes; before any other test moves the mouse"
+    figure = opened.locator('.jp-Cell').first.locator('.jp-RenderedPlotly')
+    figure.scroll_into_view_if_needed()
+    for part, dark in product(('img.plot-img', '.plot-container'), (False, True)):
+        use_theme(opened, dark)
+        if part != 'img.plot-img' and not dark: figure.locator('img').dispatch_event('mouseenter')
+        title = np.asarray(Image.open(io.BytesIO(figure.locator(part).screenshot())).convert('RGB'))[4:36, 4:300].reshape(-1, 3)
+        colours, counts = np.unique(title, axis=0, return_counts=True)
+        ground, *inks = ('#' + bytes(o).hex() for o in colours[np.argsort(-counts)])
+        assert (contrast(ground, '#000000') < 3) == dark
+        assert max(contrast(o, ground) for o in inks) >= 4.5, (part, dark)
+    use_theme(opened, False)
+
 @of('recovery')
 def test_recovery(explorer, opened):
     e = explorer
@@ -335,20 +349,6 @@ def test_contrast(dark, opened):
         assert all(contrast(colour(o), ground) >= 3 for o in found['lines']), name
         lines += len(found['lines'])
     assert lines > 5
-    use_theme(opened, False)
-
-def test_contrast_of_a_plain_figure(opened):
-    "As a still, and as the live figure that it becomes under the mouse, in both themes"
-    figure = opened.locator('.jp-Cell').first.locator('.jp-RenderedPlotly')
-    figure.scroll_into_view_if_needed()
-    for part, dark in product(('img.plot-img', '.plot-container'), (False, True)):
-        use_theme(opened, dark)
-        if part != 'img.plot-img' and not dark: figure.locator('img').dispatch_event('mouseenter')
-        title = np.asarray(Image.open(io.BytesIO(figure.locator(part).screenshot())).convert('RGB'))[4:36, 4:300].reshape(-1, 3)
-        colours, counts = np.unique(title, axis=0, return_counts=True)
-        ground, *inks = ('#' + bytes(o).hex() for o in colours[np.argsort(-counts)])
-        assert (contrast(ground, '#000000') < 3) == dark
-        assert max(contrast(o, ground) for o in inks) >= 4.5, (part, dark)
     use_theme(opened, False)
 
 def test_an_error_is_a_sentence(opened):
