@@ -95,8 +95,8 @@ def calibrate(
 )->nn.Module:               # the model, in evaluation mode
     "Store the statistics of `x` in every `BatchNorm` of the model"
     def store(layer, inputs):
-        var, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
-        layer.running_mean.copy_(mean); layer.running_var.copy_(var)
+        _, mean, r = torch.native_batch_norm(inputs[0], None, None, None, None, True, 0., 0.) # ten times as fast as `var_mean`
+        layer.running_mean.copy_(mean); layer.running_var.copy_(r**-2)
     hooks = [m.register_forward_pre_hook(store) for m in model.modules() if isinstance(m, BatchNorm)]
     try: functional_call(model.train(), params or {}, (x,))
     finally:
