@@ -47,11 +47,12 @@ def interval(r, key='mean'): return f'{r[key]:.1f}{PLUS_MINUS}{r["ci95" if key =
 
 def difference(r, key='gain'): return f'{r[key]:+.1f}{PLUS_MINUS}{r[f"{key}_ci95"]:.1f}'
 
-T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78} # quantiles of Student's t, by the number of seeds
+T = {3: 4.30, 4: 3.18, 5: 2.78} # quantiles of Student's t, by the number of seeds
 
 def over_seeds(values, form='+.1f'):
-    "Pairs (value, interval over tasks) of some seeds: their mean, with the interval over seeds; of one seed, that over tasks"
+    "Pairs (value, interval over tasks) of some seeds: their mean, with the interval over seeds; of one seed, that over tasks; two seeds side by side"
     means = [v for v, _ in values]
+    if len(means) == 2: return ' and '.join(f'{v:{form}}' for v in means)
     half = T[len(means)]*stdev(means)/len(means)**.5 if len(means) > 1 else values[0][1]
     return f'{mean(means):{form}}{PLUS_MINUS}{half:.1f}'
 
