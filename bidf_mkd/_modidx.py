@@ -571,6 +571,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'bidf_mkd.evaluation.Scores.mean': ('evaluation.html#scores.mean', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.evaluate': ('evaluation.html#evaluate', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.evaluate_all': ('evaluation.html#evaluate_all', 'bidf_mkd/evaluation.py'),
+                                     'bidf_mkd.evaluation.evaluate_queries': ('evaluation.html#evaluate_queries', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.finetune': ('evaluation.html#finetune', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.fit_classifier': ('evaluation.html#fit_classifier', 'bidf_mkd/evaluation.py'),
                                      'bidf_mkd.evaluation.paired': ('evaluation.html#paired', 'bidf_mkd/evaluation.py'),

@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['NEIGHBOURS', 'REACH', 'DOUBT', 'CROWD', 'SHRINKAGE', 'CLASSIFIERS', 'HEADS', 'PROTOCOLS', 'QUERIES', 'Scores',
            'paired', 'soft_kmeans', 'propagate', 'shared_logits', 'whiten', 'finetune', 'fit_classifier',
-           'predict_logits', 'evaluate_all', 'evaluate', 'protocols_for', 'table_rows', 'results_table']
+           'predict_logits', 'evaluate_queries', 'evaluate_all', 'evaluate', 'protocols_for', 'table_rows',
+           'results_table']
 
 # %% ../nbs/11_evaluation.ipynb #19ae16b6
 import copy
+from itertools import product, zip_longest
 from typing import NamedTuple, Sequence
 import torch
 from torch import nn
@@ -135,11 +137,11 @@ def predict_logits(
     transductive:bool       # queries are normalised by their own statistics
 )->torch.Tensor:            # logits (m,way)
     "Classify query images"
-    if classifier == 'transductive': calibrate(model, torch.cat([xs, xq]))
-    elif transductive: model.train()
+    if transductive: model.train()
     else: calibrate(model, xs)
     if classifier == 'finetune_blank': return model(xq)
-    zs, zq = model.backbone(xs), model.backbone(xq)
+    if classifier == 'transductive': zs, zq = model.backbone(torch.cat([xs, xq])).tensor_split([len(xs)])
+    else: zs, zq = model.backbone(xs), model.backbone(xq)
     if classifier == 'finetune':
         model.head.centre = (torch.cat([zs, zq]) if transductive else zs).mean(0)
         return model.head.eval()(zq)
@@ -147,6 +149,30 @@ def predict_logits(
     if classifier == 'transductive': return shared_logits(zs, ys, zq)
     if classifier == 'whitened': zs, zq = whiten(zs, ys, zq)
     return -SHARPNESS*prototype_distances(zs, ys, zq).square()
+
+def evaluate_queries(
+    model:nn.Module,
+    episodes:dict[str, Sequence[Task]], # name of the queries -> episodes; those of one number have the same support set
+    protocols:dict[str, Sequence[tuple[str, bool]]], # for each kind of queries
+    lr:float=.01,           # of the fine-tuning
+    steps:int=10            # of the fine-tuning
+)->dict[str, dict[tuple[str, bool], Scores]]: # by the name of the queries, and by protocol
+    "Accuracy on several sets of queries, where a support set is learned once for all of them; the model is left as it was"
+    classifiers = list(dict.fromkeys(c for own in protocols.values() for c, _ in own))
+    if bad := [c for c in classifiers if c not in CLASSIFIERS]:
+        raise ValueError(f'classifier: expected one of {", ".join(CLASSIFIERS)}, got {bad[0]!r}')
+    if not all(map(len, episodes.values())): raise ValueError('expected at least one episode, got none')
+    hits = {q: {p: [] for p in own} for q, own in protocols.items()}
+    for tasks in zip_longest(*episodes.values()):
+        asked = {q: t for q, t in zip(episodes, tasks) if t}
+        first, *others = asked.values()
+        if not all(torch.equal(t.xs, first.xs) for t in others): raise ValueError('expected the same support set for all queries of an episode')
+        for c in classifiers:
+            fitted = fit_classifier(model, first.xs, first.ys, c, lr, steps)
+            for q, t in asked.items():
+                for p in (p for p in protocols[q] if p[0] == c):
+                    hits[q][p].append((predict_logits(fitted, t.xs, t.ys, t.xq, *p).argmax(1) == t.yq).float().mean())
+    return {q: {p: Scores(torch.stack(a).cpu()) for p, a in own.items()} for q, own in hits.items()}
 
 def evaluate_all(
     model:nn.Module,
@@ -156,16 +182,7 @@ def evaluate_all(
     steps:int=10            # of the fine-tuning
 )->dict[tuple[str, bool], Scores]:
     "Accuracy under several protocols on the same episodes; the model is left as it was"
-    if bad := [c for c, _ in protocols if c not in CLASSIFIERS]:
-        raise ValueError(f'classifier: expected one of {", ".join(CLASSIFIERS)}, got {bad[0]!r}')
-    if not len(episodes): raise ValueError('expected at least one episode, got none')
-    hits = {p: [] for p in protocols}
-    for task in episodes:
-        fitted = {c: fit_classifier(model, task.xs, task.ys, c, lr, steps) for c in dict.fromkeys(c for c, _ in protocols)}
-        for classifier, transductive in protocols:
-            logits = predict_logits(fitted[classifier], task.xs, task.ys, task.xq, classifier, transductive)
-            hits[classifier, transductive].append((logits.argmax(1) == task.yq).float().mean())
-    return {p: Scores(torch.stack(a).cpu()) for p, a in hits.items()}
+    return evaluate_queries(model, dict(balanced=episodes), dict(balanced=protocols), lr, steps)['balanced']
 
 def evaluate(
     model:nn.Module,
@@ -189,18 +206,19 @@ def table_rows(
     split:str='meta_test',
     way:int=5,
     lr:float=.01, steps:int=10,             # of the fine-tuning
-    queries:str='balanced'                  # of these episodes, a name in `QUERIES`
+    unbalanced:dict[int, Sequence[Task]]={} # shot -> the same episodes with unbalanced queries
 )->list[dict]:
-    "One row per method, shot and protocol; `gain` is the paired difference to the first method"
+    "One row per method, shot, kind of queries and protocol; `gain` is the paired difference to the first method"
     percent = lambda v: round(100*v, 2)
     rows, reference = [], {}
-    for method, model in models.items():
-        for shot, tasks in episodes.items():
-            for protocol, scores in evaluate_all(model, tasks, protocols_for(queries), lr, steps).items():
-                gain, gain_ci95 = paired(scores, reference.setdefault((shot, protocol), scores))
-                rows.append(dict(method=method, way=way, shot=shot, classifier=protocol[0], transductive=protocol[1], queries=queries,
-                                 mean=percent(scores.mean), ci95=percent(scores.ci95), n=len(scores.acc), split=split,
-                                 gain=percent(gain), gain_ci95=percent(gain_ci95)))
+    for (method, model), (shot, tasks) in product(models.items(), episodes.items()):
+        kinds = dict(balanced=tasks) | ({'unbalanced': unbalanced[shot]} if shot in unbalanced else {})
+        found = evaluate_queries(model, kinds, {q: protocols_for(q) for q in kinds}, lr, steps)
+        for queries, (protocol, scores) in ((q, item) for q, own in found.items() for item in own.items()):
+            gain, gain_ci95 = paired(scores, reference.setdefault((shot, queries, protocol), scores))
+            rows.append(dict(method=method, way=way, shot=shot, classifier=protocol[0], transductive=protocol[1], queries=queries,
+                             mean=percent(scores.mean), ci95=percent(scores.ci95), n=len(scores.acc), split=split,
+                             gain=percent(gain), gain_ci95=percent(gain_ci95)))
     return rows
 
 # %% ../nbs/11_evaluation.ipynb #c7dcc43d

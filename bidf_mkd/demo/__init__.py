@@ -242,7 +242,8 @@ def train_method(method:str, model:Classifier, apis:Sequence[Api], cfg:Config, o
 def evaluate_models(models:dict, episodes:dict[str, dict[int, Episodes]], log:Log)->list[dict]:
     "The rows of the table: meta-test accuracies of all models on the same episodes"
     with progress_bar(len(models)*sum(len(e) for own in episodes.values() for e in own.values()), 'meta-test', 'episode') as bar:
-        rows = [r for q, own in episodes.items() for r in table_rows(models, {s: CountedEpisodes(e, bar) for s, e in own.items()}, queries=q)]
+        balanced, unbalanced = ({s: CountedEpisodes(e, bar) for s, e in episodes[q].items()} for q in QUERIES)
+        rows = table_rows(models, balanced, unbalanced=unbalanced)
     log.add(dict(method='all', kind='evaluation', step=0))
     return rows
 
