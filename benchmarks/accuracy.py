@@ -1,20 +1,25 @@
-"""What is learned from the same APIs at the same budget: ours, the paper's method, and what is left of ours without its parts.
+"""What is learned from the same APIs at the same budget: ours, the paper's method, and what is left of ours without its parts; and what could be learned
+by somebody who has the images, without and with their labels.
 
 python benchmarks/accuracy.py [--scenario ss sh mh] [--data cifar_fs glyphs] [--seeds 0] prints accuracies on tasks of meta-test and writes
 results/accuracy.json after each method, from ours on (rows of other scenarios, data sets and seeds stay in it). Interrupted, it goes on where it was: what
 was learned, and how each task went, is kept with the APIs."""
 import argparse, itertools, json, time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from shutil import copy
 
 import torch
 from bidf_mkd.demo import plan_for
-from bidf_mkd.data import Episodes, domain
-from bidf_mkd.evaluation import QUERIES, Scores, evaluate_all, paired, protocols_for
+from bidf_mkd.data import Episodes, as_float, domain
+from bidf_mkd.distillation import prototype_loss
+from bidf_mkd.evaluation import QUERIES, Scores, evaluate_queries, paired, protocols_for
 from bidf_mkd.models import conv4, keep_memory, seeded
+from bidf_mkd.recovery import crop_flip
+from bidf_mkd.replay import Memory
 from bidf_mkd.training import meta_train
+from bidf_mkd.training.phases import run_phases
+from bidf_mkd.training.run import Run
 from bidf_mkd.zoo import Zoo, scenario
 from queries import HERE, papers_method, write
 
@@ -22,6 +27,7 @@ SMALL = dict(apis=6, api_steps=60)                                  # of several
 LITTLE = dict(procedural=1000, images=8, query=5, joint_steps=1000, prototype_steps=300, budget=30_000) # and so is what is asked of them
 
 FIRST, SAME = 'random initialisation', 'procedural images alone'
+UNLABELLED, LABELLED = 'ours, asked about real images', 'real images with their labels'
 
 def methods(cfg, zoo, n):
     "Settings, the APIs that are asked, and the phase that it ends with"
@@ -29,6 +35,22 @@ def methods(cfg, zoo, n):
     return {SAME: (cfg, range(n), 'support'), 'ours': (cfg, range(n), ''), "paper's method": (papers_method(cfg, n), range(n), ''),
             'single best API': (cfg, [best], ''),
             'without meta-learning': (replace(cfg, distil_steps=0, replay_steps=0, prototype_steps=0, final_steps=0), range(n), '')}
+
+def asked_about(images):
+    "`meta_train` with these in place of procedural images"
+    def start(model, apis, cfg, checkpoint):
+        run = Run(model.train(), apis, cfg, Memory(cfg.per_class), checkpoint)
+        run.pool = images[:run.n_procedural]
+        return run_phases(run)
+    return start
+
+def with_labels(x, y, steps, seed=0, augmented=lambda x: x):
+    "The meta model trained by prototypes, on tasks of labelled images"
+    model = seeded(seed, conv4, 5, *x.shape[1:3])
+    opt = torch.optim.Adam(model.parameters(), 1e-3)
+    for task in Episodes(x, y, way=10, shot=5, query=10, n=steps, seed=seed):
+        opt.zero_grad(); prototype_loss(model, task._replace(xs=augmented(task.xs), xq=augmented(task.xq)))[0].backward(); opt.step()
+    return model.eval()
 
 def timed(run, clock):
     "Work through a run; the seconds that it took, with those before an interruption"
@@ -38,32 +60,44 @@ def timed(run, clock):
     finally: clock.write_text(str(before + time.perf_counter() - begun))
     return float(clock.read_text())
 
-def trained(kind, name, folder, seed):
-    "Each method with its place, and a function that gives its meta model, the queries and the seconds that it took"
+def place(zoo, method, suffix): return (zoo.path/method.replace(' ', '-')).with_suffix(suffix)
+
+def learned(zoo, model, method, cfg, which, end='', start=meta_train):
+    "A meta model that has learned from some of the APIs, the queries and the seconds that it took"
+    files = lambda method: [place(zoo, method, suffix) for suffix in ('.checkpoint', '.seconds')]
+    checkpoint, clock = files(method)
+    if method == 'ours' and not checkpoint.exists(): # the same until then
+        for mine, theirs in zip(files(method), files(SAME)): copy(theirs, mine)
+    apis = [zoo.api(i) for i in which]
+    seconds = timed(itertools.takewhile(lambda r: r['kind'] != end, start(model, apis, cfg, checkpoint)), clock)
+    return model, sum(a.n_queries for a in apis), seconds
+
+def all_methods(kind, name, folder, seed):
+    "The zoo, and for each method a function that gives its meta model, the queries and the seconds that it took"
     main, plan = domain(name), plan_for(name, seed)
     if kind != 'ss': plan = replace(plan, **SMALL, cfg=replace(plan.cfg, **LITTLE))
     domains = [main, domain('glyphs' if name != 'glyphs' else 'cifar_fs')] if kind == 'mh' else [main]
-    zoo = Zoo(folder/f'accuracy_{kind}_{name}_{seed}_{plan.apis}')
-    list(zoo.build(scenario(kind, domains, plan.apis, seed=seed), {d.name: d.load('meta_train') for d in domains}, plan.api_steps))
-    place = lambda method: zoo.path/method.replace(' ', '-')
+    loaded, cfg, n = {d.name: d.load('meta_train') for d in domains}, plan.cfg, plan.apis
+    zoo = Zoo(folder/f'accuracy_{kind}_{name}_{seed}_{n}')
+    list(zoo.build(scenario(kind, domains, n, seed=seed), loaded, plan.api_steps))
     first = lambda: seeded(seed, conv4, 5, *main.shape[:2])
-    def learn(method, cfg, which, end):
-        model, apis, path = first(), [zoo.api(i) for i in which], place(method)
-        files = lambda at: [at.with_suffix(suffix) for suffix in ('.checkpoint', '.seconds')]
-        if method == 'ours' and not files(path)[0].exists(): # the same until then
-            for mine, theirs in zip(files(path), files(place(SAME))): copy(theirs, mine)
-        run = meta_train(model, apis, cfg, files(path)[0])
-        seconds = timed(itertools.takewhile(lambda r: r['kind'] != end, run), files(path)[1])
-        return model, sum(a.n_queries for a in apis), seconds
-    yield FIRST, place(FIRST), lambda: (first(), 0, 0.)
-    for method, settings in methods(plan.cfg, zoo, plan.apis).items(): yield method, place(method), partial(learn, method, *settings)
+    x, y, _ = loaded[name]
+    generator = lambda: torch.Generator().manual_seed(seed)
+    mixed = as_float(x[torch.randperm(len(x), generator=generator())[:cfg.procedural]])
+    def taught():
+        begun, g = time.perf_counter(), generator()
+        model = with_labels(x, y, cfg.joint_steps, seed, lambda x: crop_flip(x, g, 2, cfg.flip))
+        return model, 0, time.perf_counter() - begun
+    learn = lambda method, *settings: lambda: learned(zoo, first(), method, *settings)
+    return zoo, {FIRST: lambda: (first(), 0, 0.)} | {m: learn(m, *settings) for m, settings in methods(cfg, zoo, n).items()} | {
+        UNLABELLED: learn(UNLABELLED, cfg, range(n), '', asked_about(mixed)), LABELLED: taught}
 
-def measured(place, learn, tasks):
+def measured(path, learn, tasks):
     "What a method costs, and its `Scores` by shot, queries and protocol; read, where they are already there"
-    path = place.with_suffix('.scores')
     if not path.exists():
         model, n_queries, seconds = learn()
-        scores = [[[*at, *protocol], s.acc.tolist()] for at, t in tasks.items() for protocol, s in evaluate_all(model, t, protocols_for(at[1])).items()]
+        found = {shot: evaluate_queries(model, t, {q: protocols_for(q) for q in t}) for shot, t in tasks.items()}
+        scores = [[[shot, q, *protocol], s.acc.tolist()] for shot, kinds in found.items() for q, own in kinds.items() for protocol, s in own.items()]
         path.write_text(json.dumps([n_queries, seconds, scores]))
     n_queries, seconds, scores = json.loads(path.read_text())
     return dict(n_queries=n_queries, seconds=seconds), {tuple(at): Scores(torch.tensor(acc)) for at, acc in scores}
@@ -80,10 +114,11 @@ def rows_of(found, **more):
 def measure(kind, name, folder, episodes, seed):
     "Each method, one after the other; rows are written from ours on"
     x, y, names = domain(name).load('meta_test')
-    tasks = {(s, q): Episodes(x, y, shot=s, n=episodes, seed=seed, names=names, dirichlet=a) for s in (1, 5) for q, a in QUERIES.items()}
+    tasks = {s: {q: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names, dirichlet=a) for q, a in QUERIES.items()} for s in (1, 5)}
+    zoo, learners = all_methods(kind, name, folder, seed)
     found = {}
-    for method, place, learn in trained(kind, name, folder, seed):
-        found[method] = costs, scores = measured(place, learn, tasks)
+    for method, learn in learners.items():
+        found[method] = costs, scores = measured(place(zoo, method, '.scores'), learn, tasks)
         for (shot, queries, classifier, transductive), s in scores.items():
             print(f'{kind} {name:9} seed {seed} {method:23} {shot}-shot {classifier:14} {transductive:1} {queries:10} {s}', flush=True)
         if 'ours' in found: write('accuracy', list(rows_of(found, dataset=name, scenario=kind, way=5, seed=seed)), ('scenario', 'dataset', 'seed'))

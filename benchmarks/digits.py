@@ -9,9 +9,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
+from accuracy import with_labels
 from bidf_mkd.data import Episodes, glyphs
 from bidf_mkd.demo import versions
-from bidf_mkd.distillation import prototype_loss
 from bidf_mkd.evaluation import QUERIES, evaluate_all, paired
 from bidf_mkd.fewshot import FewShotClassifier, as_images
 from bidf_mkd.models import conv4, keep_memory, seeded
@@ -19,15 +19,6 @@ from bidf_mkd.models import conv4, keep_memory, seeded
 HERE = Path(__file__).parent
 PROTOCOLS = ('prototype', False), ('whitened', False), ('finetune', False), ('transductive', True)
 TOGETHER = ('prototype', True), ('transductive', True)  # with unbalanced queries, too
-
-def with_labels(steps=300):
-    "The network of the demo, trained on the characters that its APIs know, by prototypes"
-    x, y, _ = glyphs('meta_train')
-    model = seeded(0, conv4, 5)
-    opt = torch.optim.Adam(model.parameters(), 1e-3)
-    for task in Episodes(x, y, way=10, shot=5, query=10, n=steps):
-        opt.zero_grad(); prototype_loss(model, task)[0].backward(); opt.step()
-    return model.eval()
 
 def enlarged(images, size):
     "Digits by bicubic interpolation, and a margin around them"
@@ -48,7 +39,7 @@ def main():
     p.add_argument('demo', help='the folder of a demo')
     keep_memory()
     models = {'random initialisation': seeded(0, conv4, 5), 'demo': FewShotClassifier.load(p.parse_args().demo).model}
-    models['real characters, all labels'] = with_labels()
+    models['real characters, all labels'] = with_labels(*glyphs('meta_train')[:2], steps=300)
     rows, blank = [], {}
     for how, queries, episodes, protocols in tasks():
         for name, model in models.items():
