@@ -95,8 +95,8 @@ def calibrate(
 )->nn.Module:               # the model, in evaluation mode
     "Store the statistics of `x` in every `BatchNorm` of the model"
     def store(layer, inputs):
-        _, mean, r = torch.native_batch_norm(inputs[0], None, None, None, None, True, 0., 0.) # ten times as fast as `var_mean`
-        layer.running_mean.copy_(mean); layer.running_var.copy_(r**-2)
+        _, mean, r = torch.native_batch_norm(inputs[0], None, None, None, None, True, 0., layer.eps) # ten times as fast as `var_mean`
+        layer.running_mean.copy_(mean); layer.running_var.copy_((r**-2 - layer.eps).clamp_min(0))
     hooks = [m.register_forward_pre_hook(store) for m in model.modules() if isinstance(m, BatchNorm)]
     try: functional_call(model.train(), params or {}, (x,))
     finally:

@@ -22,7 +22,7 @@ from ..replay import Memory
 from ..training import Config, generator_for
 
 # %% ../../nbs/demo/2_report.ipynb #3d39b159
-CLASSIFIER_WORDS = dict(prototype='prototypes', finetune='fine-tuning', finetune_blank='fine-tuning, blank head', transductive='moved prototypes',
+CLASSIFIER_WORDS = dict(prototype='prototypes', finetune='fine-tuning', finetune_blank='fine-tuning, blank head', transductive='classified together',
                         whitened='whitened prototypes')
 PLUS_MINUS = '\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}'
 SHOWN = 'prototype', 'finetune_blank' # the classifiers of the figure; the table has all
@@ -133,9 +133,9 @@ def report_page(results:dict, *learned)->str: # learned: as for `learning_sectio
             classifies 15 others per class. 'random init' is the same network before learning; the dashed line is chance. Bars are 95% intervals over tasks.""",
          accuracy_figure(results['rows'])),
         ('All numbers', """'prototypes' compares features; 'fine-tuning' trains such a classifier for 10 steps on the support images, 'fine-tuning, blank head'
-            the network with a blank head (the paper's protocol); 'moved prototypes' moves the prototypes to where the queries are. With 'transductive' batch
-            statistics the query images of a task help each other; with 'inductive' ones each is classified independently. 'balanced' queries are 15 per class,
-            'unbalanced' ones 75 in random proportions. Gains are paired over tasks.""",
+            the network with a blank head (the paper's protocol); queries 'classified together' move the prototypes, and agree with their neighbours. With
+            'transductive' batch statistics the query images of a task help each other; with 'inductive' ones each is classified independently. 'balanced'
+            queries are 15 per class, 'unbalanced' ones 75 in random proportions. Gains are paired over tasks.""",
          number_columns(results['rows'])), *learning_sections(results, *learned)])
 
 def learn_page(results:dict, *learned)->str: # learned: as for `learning_sections`

@@ -82,7 +82,8 @@ def _load_jupyter_server_extension(server):
     "Give the style to JupyterLab, which has no option for its place; the server calls this"
     place = Path(server.root_dir)/PAGE
     place.mkdir(exist_ok=True)
-    (place/'custom.css').write_text(STYLE, encoding='utf-8')
+    theirs = [p for o in server.static_custom_path if (p := Path(o)/'custom.css').is_file()]
+    (place/'custom.css').write_text(STYLE + ''.join(p.read_text(encoding='utf-8') for p in theirs[:1]), encoding='utf-8')
     server.static_custom_path.insert(0, str(place))
 
 def write_template(folder:Path)->Path: # its place, for JUPYTER_PATH

@@ -138,7 +138,7 @@ PARTS = { # what is compared with what it lacks
     "ours (against the paper's method)": ('ours', "the paper's method")}
 
 def paper():
-    "Means over seeds; differences are taken seed by seed"
+    "Accuracies over seeds (see `over_seeds`); differences are taken seed by seed"
     results = read('paper')
     yield hardware(results)
     for (dataset, size, apis), own in grouped(results['rows'], 'dataset', 'size', 'apis'):
