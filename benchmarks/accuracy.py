@@ -73,7 +73,7 @@ def learned(zoo, model, method, cfg, which, end='', start=meta_train):
     return model, sum(a.n_queries for a in apis), seconds
 
 def all_methods(kind, name, folder, seed):
-    "The zoo, and for each method a function that gives its meta model, the queries and the seconds that it took"
+    "The zoo, and for each method its settings and a function that gives its meta model, the queries and the seconds that it took"
     main, plan = domain(name), plan_for(name, seed)
     if kind != 'ss': plan = replace(plan, **SMALL, cfg=replace(plan.cfg, **LITTLE))
     domains = [main, domain('glyphs' if name != 'glyphs' else 'cifar_fs')] if kind == 'mh' else [main]
@@ -88,18 +88,19 @@ def all_methods(kind, name, folder, seed):
         begun, g = time.perf_counter(), generator()
         model = with_labels(x, y, cfg.joint_steps, seed, lambda x: crop_flip(x, g, 2, cfg.flip))
         return model, 0, time.perf_counter() - begun
-    learn = lambda method, *settings: lambda: learned(zoo, first(), method, *settings)
-    return zoo, {FIRST: lambda: (first(), 0, 0.)} | {m: learn(m, *settings) for m, settings in methods(cfg, zoo, n).items()} | {
-        UNLABELLED: learn(UNLABELLED, cfg, range(n), '', asked_about(mixed)), LABELLED: taught}
+    learners = methods(cfg, zoo, n) | {UNLABELLED: (cfg, range(n), '', asked_about(mixed))}
+    return zoo, {FIRST: (cfg, lambda: (first(), 0, 0.))} | {
+        m: (own[0], lambda m=m, own=own: learned(zoo, first(), m, *own)) for m, own in learners.items()} | {LABELLED: (cfg, taught)}
 
-def measured(path, learn, tasks):
-    "What a method costs, and its `Scores` by shot, queries and protocol; read, where they are already there"
-    if not path.exists():
+def measured(path, cfg, learn, tasks):
+    "What a method costs, and its `Scores` by shot, queries and protocol; read, where they are already there for the same settings and tasks"
+    about = [{f'{shot} {q}': len(t) for shot, kinds in tasks.items() for q, t in kinds.items()}, repr(cfg)]
+    if not path.exists() or json.loads(path.read_text())[0] != about:
         model, n_queries, seconds = learn()
         found = {shot: evaluate_queries(model, t, {q: protocols_for(q) for q in t}) for shot, t in tasks.items()}
         scores = [[[shot, q, *protocol], s.acc.tolist()] for shot, kinds in found.items() for q, own in kinds.items() for protocol, s in own.items()]
-        path.write_text(json.dumps([n_queries, seconds, scores]))
-    n_queries, seconds, scores = json.loads(path.read_text())
+        path.write_text(json.dumps([about, n_queries, seconds, scores]))
+    _, n_queries, seconds, scores = json.loads(path.read_text())
     return dict(n_queries=n_queries, seconds=seconds), {tuple(at): Scores(torch.tensor(acc)) for at, acc in scores}
 
 def rows_of(found, **more):
@@ -117,8 +118,8 @@ def measure(kind, name, folder, episodes, seed):
     tasks = {s: {q: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names, dirichlet=a) for q, a in QUERIES.items()} for s in (1, 5)}
     zoo, learners = all_methods(kind, name, folder, seed)
     found = {}
-    for method, learn in learners.items():
-        found[method] = costs, scores = measured(place(zoo, method, '.scores'), learn, tasks)
+    for method, (cfg, learn) in learners.items():
+        found[method] = costs, scores = measured(place(zoo, method, '.scores'), cfg, learn, tasks)
         for (shot, queries, classifier, transductive), s in scores.items():
             print(f'{kind} {name:9} seed {seed} {method:23} {shot}-shot {classifier:14} {transductive:1} {queries:10} {s}', flush=True)
         if 'ours' in found: write('accuracy', list(rows_of(found, dataset=name, scenario=kind, way=5, seed=seed)), ('scenario', 'dataset', 'seed'))

@@ -29,7 +29,8 @@ def source(module):
 
 CHANGES = ('procedural 160', 'images 5', 'query 4', 'joint_steps 8', 'stop_loss 0', 'distil_inner_steps 3', 'replay_steps 3', 'meta_batch 1',
            'prototype_steps 20', 'final_steps 30')
-SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', *(o for change in CHANGES for o in ('-p', *change.split()))]   # a demo of seconds
+SMALL = ['demo', '--apis', '2', '--episodes', '4', '--budget', '4000', '--arch', 'conv4-16',   # a demo of seconds
+         *(o for change in CHANGES for o in ('-p', *change.split()))]
 
 def environment(**extra):
     "What a subprocess gets: this tree first on its path, and tools that do their work though a test called them"

@@ -42,7 +42,7 @@ def test_files(whole):
     sheets = list((out/'recovered').glob('*.png'))
     assert len(sheets) == 2 and all(Image.open(s).size > (100, 100) for s in sheets)
     weights, card = load_tensors(out/'model.safetensors', 'model')
-    assert card['dataset'] == 'glyphs' and card['n_queries'] <= 4_000 and all(torch.isfinite(v).all() for v in weights.values())
+    assert card['dataset'] == 'glyphs' and card['n_queries'] <= 4_000 and card['arch'] == 'conv4-16' and all(torch.isfinite(v).all() for v in weights.values())
 
 @pytest.mark.parametrize('kind, n', [('procedural_queries', 1), ('support', 4), ('query', 3), ('final_replay', 26)])
 def test_killed(whole, tmp_path, kind, n):
@@ -82,7 +82,7 @@ def test_one_at_a_time(tmp_path):
 @pytest.mark.parametrize('args, word', [
     (['demo', '--dataset', '/nowhere'], "no data set '/nowhere'"), (['demo', '--budget', '5'], 'does not pay for one visit'),
     (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'),
-    (['demo', '--apis', '0'], 'expected at least 1'),
+    (['demo', '--apis', '0'], 'expected at least 1'), (['demo', '--arch', 'conv5'], "expected conv4, resnet10, resnet18, conv4-WIDTH"),
     (['demo', '--episodes', '1'], 'expected at least 2'), (['demo', '-p', 'cats', '1'], 'no setting'), (['dance'], 'invalid choice'),
     (['demo', '--out', '/proc/nothing'], '/proc/nothing'), (['lab', '--colour'], 'unrecognized arguments: --colour')])
 def test_errors_are_one_line(args, word):

@@ -26,7 +26,7 @@ from .pictures import most_queries, readable_images, real_examples, recovered_sh
 from .report import learn_page, report_page, versions
 from ..evaluation import QUERIES, evaluate, table_rows
 from ..http_api import Connection, HttpApi
-from ..models import Classifier, check_same_settings, conv4, save_tensors, seeded
+from ..models import Classifier, architecture, check_same_settings, save_tensors, seeded
 from ..replay import Memory, validation_task
 from ..sources import parse_number, unique_names
 from ..training import Config, LEARNING, check_apis, check_model, head_for, meta_train, run_costs, visit_cost
@@ -41,6 +41,7 @@ class Plan:
     episodes:int    # meta-test episodes for each number of shots
     cfg:Config
     policies:dict = field(default_factory=dict) # what the APIs reveal and accept
+    arch:str = 'conv4' # of the meta model, see `models.architecture`
 
 PLANS = dict(
     glyphs=Plan(8, 60, 200, Config(images=10, query=9, smoothing_noise=10., flip=False, prototype_steps=150, final_steps=60, budget=100_000)),
@@ -70,13 +71,14 @@ def plan_for(
     budget:int|None=None,   # images that all APIs together may be sent; that of the plan by default
     apis:int|None=None, episodes:int|None=None, # likewise
     changes:Sequence[tuple[str, str]]=(), # names and values of settings (`Config`)
-    reveals:Sequence[str]=('probabilities',), accepts:str='float' # policies of the APIs
+    reveals:Sequence[str]=('probabilities',), accepts:str='float', # policies of the APIs
+    arch:str='conv4'        # of the meta model, see `models.architecture`
 )->Plan:
     "The plan of a demo, with some of its values replaced"
     plan = PLANS.get(dataset, PLANS['photos'])
     cfg = changed(plan.cfg, changes, seed=seed, budget=plan.cfg.budget if budget is None else budget)
     plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg,
-                   policies=dict(reveals=list(reveals), accepts=accepts))
+                   policies=dict(reveals=list(reveals), accepts=accepts), arch=arch)
     least = 2*visit_cost(replace(cfg, steps=1)) + 3*cfg.trust_images*plan.apis
     if cfg.budget < least: raise ValueError(f'a budget of {count_of(cfg.budget, "query")} does not pay for one visit to an API; expected at least {least:,}')
     for k, least in dict(apis=1, episodes=2).items():
@@ -167,7 +169,7 @@ def check_start(d:Domain, plan:Plan, methods:dict[str, Config], url:str|None, op
     apis = server_apis(url, plan, d, **options) if url else [Api(len, range(WAY), d.shape)]    # which is not asked
     if (way := apis[0].way) != WAY and any(head_for(cfg, [way]) == 'trained' for cfg in methods.values()):
         raise ValueError(f'{url} serves models of {way} classes, and the tasks of a demo have {WAY}; use bidf-mkd learn, or add: -p head support')
-    for cfg in methods.values(): check_model(seeded(cfg.seed, conv4, 5, *d.shape[:2]), apis, cfg, d.shape)
+    for cfg in methods.values(): check_model(seeded(cfg.seed, architecture(plan.arch), 5, *d.shape[:2]), apis, cfg, d.shape)
 
 def test_episodes(d:Domain, plan:Plan)->dict[str, dict[int, Episodes]]: # by the name of the queries, and by shot
     "The tasks of the evaluation; data without enough images for them are an error before anything is paid for"
@@ -300,15 +302,15 @@ def demo(
     out, episodes, methods = Path(out), test_episodes(d, plan), methods_of(plan.cfg, ablations)
     check_start(d, plan, methods, url, options)
     asked = {k: options.get(k) for k in ('output', 'version')} # which answers it gets
-    settings = dict(dataset=d.name, shape=list(d.shape), ground=d.ground, api=url, **asked, apis=plan.apis, api_steps=plan.api_steps, **plan.policies)
-    with own_folder(out, 'demo', **settings, **asdict(plan.cfg)): return run_in_folder(out, d, plan, episodes, methods, url, options)
+    apis = dict(dataset=d.name, shape=list(d.shape), ground=d.ground, api=url, **asked, apis=plan.apis, api_steps=plan.api_steps, **plan.policies)
+    with own_folder(out, 'demo', arch=plan.arch, **apis, **asdict(plan.cfg)): return run_in_folder(out, d, plan, episodes, methods, url, options)
 
 def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[str, dict[int, Episodes]], methods:dict[str, Config], url:str|None, options:dict)->dict:
     "The demo in a folder of its own"
     log = Log(out/'log.jsonl')
     zoo = None if url else build_zoo(d, plan, out, log)
     make_apis = lambda: server_apis(url, plan, d, **options) if url else [zoo.api(i, **plan.policies) for i in range(plan.apis)]
-    untrained = lambda: seeded(plan.cfg.seed, conv4, 5, *d.shape[:2])
+    untrained = lambda: seeded(plan.cfg.seed, architecture(plan.arch), 5, *d.shape[:2])
     learned = {method: train_method(method, untrained(), make_apis(), cfg, out, log) for method, cfg in methods.items()}
     models = {'random init': untrained()} | {k: v[0] for k, v in learned.items()}
     _, memory, asked, _ = learned['bidf_mkd']
@@ -388,12 +390,13 @@ def learn(
     apis:Sequence[Api],     # with their names, see `sources.load_apis`
     cfg:Config,             # see `learn_config`
     shape:tuple[int, int, int], # (c,h,h) of the images of the meta model
-    out:str|Path            # the folder for everything; what was interrupted there is resumed
+    out:str|Path,           # the folder for everything; what was interrupted there is resumed
+    arch:str='conv4'        # of the meta model, see `models.architecture`
 )->dict:                    # what results.json holds
     "The whole method on real APIs: recovery, meta-learning, validation, report"
-    out, untrained = Path(out), lambda: seeded(cfg.seed, conv4, 2, *shape[:2])
+    out, untrained = Path(out), lambda: seeded(cfg.seed, architecture(arch), 2, *shape[:2])
     model = untrained() # a size that does not fit is an error before anything is written
-    with own_folder(out, 'bidf-mkd learn', learn=[a.name for a in apis], shape=list(shape), **asdict(cfg)):
+    with own_folder(out, 'bidf-mkd learn', learn=[a.name for a in apis], shape=list(shape), arch=arch, **asdict(cfg)):
         log = Log(out/'log.jsonl')
         model, memory, _, held_out = train_method('bidf_mkd', model, apis, cfg, out, log)
         queries, names = {a.name: a.n_queries for a in apis}, {a.name: a.classes for a in apis}
