@@ -71,7 +71,7 @@ def add_demo(commands):
     p.add_argument('--budget', type=int, help='the most images that may be sent to all APIs together (default: depends on the data set)')
     p.add_argument('--apis', type=int, help='number of APIs (default: depends on the data set, or all models of --api)')
     p.add_argument('--episodes', type=int, help='meta-test episodes per number of shots (default: depends on the data set)')
-    p.add_argument('--arch', default='conv4', help='architecture of the meta model: conv4, conv4-WIDTH, resnet10, ... (default: conv4)')
+    p.add_argument('--arch', default='conv4', help='architecture of the meta model: conv4, conv4-WIDTH, resnet10 or resnet18 (default: conv4)')
     p.add_argument('-p', nargs=2, action='append', default=[], metavar=('NAME', 'VALUE'),
                    help='a setting of the method (a field of training.Config), for example: -p joint_steps 0')
     p.add_argument('--api', metavar='URL', help='learn from the models of this server (see bidf-mkd serve); its token, if any, is taken from BIDF_MKD_TOKEN')

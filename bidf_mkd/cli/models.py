@@ -56,7 +56,7 @@ def add_learn(commands):
     p.add_argument('--budget', type=int, help='the most images that may be sent to all APIs together (default: 10,000 for each API)')
     p.add_argument('--size', type=int, default=32, help='height and width in pixels of the images that the model takes, at least 16 (default: 32)')
     p.add_argument('--channels', type=int, choices=(1, 3), help='channels of these images, 3: colour, 1: grey (default: 3 if an API takes colour)')
-    p.add_argument('--arch', default='conv4', help='architecture of the meta model: conv4, conv4-WIDTH, resnet10, ... (default: conv4)')
+    p.add_argument('--arch', default='conv4', help='architecture of the meta model: conv4, conv4-WIDTH, resnet10 or resnet18 (default: conv4)')
     p.add_argument('--seed', type=int, default=0, help='seed of all random numbers (default: 0)')
     p.add_argument('-p', nargs=2, action='append', default=[], metavar=('NAME', 'VALUE'), help='a setting of the method (a field of training.Config)')
     p.add_argument('--dry-run', action='store_true', help='only tell what it can cost')

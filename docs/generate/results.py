@@ -73,13 +73,13 @@ def with_before(rows, first, last):
     before = {key(r): r for r in only(rows, method=first)}
     return [r | dict(before=before[key(r)]['mean'], before_ci95=before[key(r)]['ci95']) for r in only(rows, method=last)]
 
-def by_method(rows, cell, **more):
-    "A table with a line for each method; `cell` makes a cell of a row, and each of `more` one of a method"
+def by_method(rows, cell):
+    "A table with a line for each method; `cell` makes a cell of a row"
     cells = {(r['method'], r['shot'], r['classifier']): r for r in rows}
     def measured(*at): return lambda m: cell(cells[(m, *at)])
     def costs(key): return lambda m: count(cells[m, 1, 'prototype'][key])
     accuracies = {f'{c}, {s}-shot': measured(s, c) for c in ('prototype', 'finetune_blank') for s in (1, 5)}
-    return table(dict.fromkeys(r['method'] for r in rows), method=method_name, **accuracies, **more, queries=costs('n_queries'), seconds=costs('seconds'))
+    return table(dict.fromkeys(r['method'] for r in rows), method=method_name, **accuracies, queries=costs('n_queries'), seconds=costs('seconds'))
 
 # what is learned
 
@@ -93,15 +93,23 @@ def cifar_fs():
     yield hardware(results)
     yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss'), 'random initialisation', 'ours'))
 
+HEADS = {'prototype': {}, 'finetune': {}, 'transductive': {}, 'transductive, unbalanced queries': dict(queries='unbalanced'), 'finetune_blank': {}}
+
 def accuracy():
+    "A line for each method; a cell has 1-shot and 5-shot"
     results = read('accuracy')
     yield hardware(results)
     for (scenario, dataset), own in grouped(results['rows'], 'scenario', 'dataset'):
-        own = [r for r in only(own, transductive=True) if r.get('queries') != 'unbalanced']
-        def paired(m): return ', '.join(difference(r, 'ours_minus_method') for r in only(own, method=m, classifier='prototype') if m != 'ours')
+        at = {(r['method'], r['classifier'], r['queries'], r['shot']): r for r in own if r['transductive']}
+        def both(m, head, show=interval): return ', '.join(show(at[m, head.partition(',')[0], HEADS[head].get('queries', 'balanced'), shot]) for shot in (1, 5))
+        def column(head): return lambda m: both(m, head)
+        def behind(m): return both(m, 'prototype', lambda r: difference(r, 'ours_minus_method')) if m != 'ours' else ''
+        def costs(key): return lambda m: count(at[m, 'prototype', 'balanced', 1][key])
+        some = at['ours', 'prototype', 'balanced', 1]
         yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}'
-        yield f'{own[0]["n"]} tasks, seed {own[0]["seed"]}.'
-        yield by_method(own, interval, **{'paired difference (ours - method)': paired})
+        yield f'{some["n"]} tasks, seed {some["seed"]}; 1-shot, 5-shot.'
+        yield table(dict.fromkeys(m for m, *_ in at), method=method_name, **{head: column(head) for head in HEADS},
+                    **{'ours - method, prototype': behind}, queries=costs('n_queries'), seconds=costs('seconds'))
 
 def folder():
     yield protocols(with_before(read('folder')['rows'], 'random init', 'bidf_mkd'))
