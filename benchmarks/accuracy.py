@@ -1,9 +1,9 @@
 """What is learned from the same APIs at the same budget: ours, the paper's method, and what is left of ours without its parts; and what could be learned
 by somebody who has the images, without and with their labels.
 
-python benchmarks/accuracy.py [--scenario ss sh mh] [--data cifar_fs glyphs] [--seeds 0] prints accuracies on tasks of meta-test and writes
-results/accuracy.json after each method, from ours on (rows of other scenarios, data sets and seeds stay in it). Interrupted, it goes on where it was: what
-was learned, and how each task went, is kept with the APIs."""
+python benchmarks/accuracy.py [--scenario ss sh mh] [--data cifar_fs glyphs] [--seeds 0] [--arch conv4 conv4-64] [--methods ...] prints accuracies on tasks
+of meta-test and writes results/accuracy.json after each method, from ours on (rows of other scenarios, data sets, seeds and meta models stay in it).
+Interrupted, it goes on where it was: what was learned, and how each task went, is kept with the APIs."""
 import argparse, itertools, json, time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, as_float, domain
 from bidf_mkd.distillation import prototype_loss
 from bidf_mkd.evaluation import QUERIES, Scores, evaluate_queries, paired, protocols_for
-from bidf_mkd.models import conv4, keep_memory, seeded
+from bidf_mkd.models import architecture, keep_memory, seeded
 from bidf_mkd.recovery import crop_flip
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import meta_train
@@ -26,6 +26,7 @@ from queries import HERE, papers_method, write
 SMALL = dict(apis=6, api_steps=60)                                  # of several architectures: ResNets are slow to train and to ask
 LITTLE = dict(procedural=1000, images=8, query=5, joint_steps=1000, prototype_steps=300, budget=30_000) # and so is what is asked of them
 
+KEY = 'scenario', 'dataset', 'seed', 'arch'
 FIRST, SAME = 'random initialisation', 'procedural images alone'
 UNLABELLED, LABELLED = 'ours, asked about real images', 'real images with their labels'
 
@@ -44,9 +45,8 @@ def asked_about(images):
         return run_phases(run)
     return start
 
-def with_labels(x, y, steps, seed=0, augmented=lambda x: x):
-    "The meta model trained by prototypes, on tasks of labelled images"
-    model = seeded(seed, conv4, 5, *x.shape[1:3])
+def with_labels(model, x, y, steps, seed=0, augmented=lambda x: x):
+    "A meta model trained by prototypes, on tasks of labelled images"
     opt = torch.optim.Adam(model.parameters(), 1e-3)
     for task in Episodes(x, y, way=10, shot=5, query=10, n=steps, seed=seed):
         opt.zero_grad(); prototype_loss(model, task._replace(xs=augmented(task.xs), xq=augmented(task.xq)))[0].backward(); opt.step()
@@ -60,11 +60,11 @@ def timed(run, clock):
     finally: clock.write_text(str(before + time.perf_counter() - begun))
     return float(clock.read_text())
 
-def place(zoo, method, suffix): return (zoo.path/method.replace(' ', '-')).with_suffix(suffix)
+def place(zoo, arch, method, suffix): return (zoo.path/f'{arch} {method}'.removeprefix('conv4 ').replace(' ', '-')).with_suffix(suffix)
 
-def learned(zoo, model, method, cfg, which, end='', start=meta_train):
+def learned(zoo, model, arch, method, cfg, which, end='', start=meta_train):
     "A meta model that has learned from some of the APIs, the queries and the seconds that it took"
-    files = lambda method: [place(zoo, method, suffix) for suffix in ('.checkpoint', '.seconds')]
+    files = lambda method: [place(zoo, arch, method, suffix) for suffix in ('.checkpoint', '.seconds')]
     checkpoint, clock = files(method)
     if method == 'ours' and not checkpoint.exists(): # the same until then
         for mine, theirs in zip(files(method), files(SAME)): copy(theirs, mine)
@@ -72,7 +72,7 @@ def learned(zoo, model, method, cfg, which, end='', start=meta_train):
     seconds = timed(itertools.takewhile(lambda r: r['kind'] != end, start(model, apis, cfg, checkpoint)), clock)
     return model, sum(a.n_queries for a in apis), seconds
 
-def all_methods(kind, name, folder, seed):
+def all_methods(kind, name, folder, seed, arch):
     "The zoo, and for each method its settings and a function that gives its meta model, the queries and the seconds that it took"
     main, plan = domain(name), plan_for(name, seed)
     if kind != 'ss': plan = replace(plan, **SMALL, cfg=replace(plan.cfg, **LITTLE))
@@ -80,17 +80,17 @@ def all_methods(kind, name, folder, seed):
     loaded, cfg, n = {d.name: d.load('meta_train') for d in domains}, plan.cfg, plan.apis
     zoo = Zoo(folder/f'accuracy_{kind}_{name}_{seed}_{n}')
     list(zoo.build(scenario(kind, domains, n, seed=seed), loaded, plan.api_steps))
-    first = lambda: seeded(seed, conv4, 5, *main.shape[:2])
+    first = lambda: seeded(seed, architecture(arch), 5, *main.shape[:2])
     x, y, _ = loaded[name]
     generator = lambda: torch.Generator().manual_seed(seed)
     mixed = as_float(x[torch.randperm(len(x), generator=generator())[:cfg.procedural]])
     def taught():
         begun, g = time.perf_counter(), generator()
-        model = with_labels(x, y, cfg.joint_steps, seed, lambda x: crop_flip(x, g, 2, cfg.flip))
+        model = with_labels(first(), x, y, cfg.joint_steps, seed, lambda x: crop_flip(x, g, 2, cfg.flip))
         return model, 0, time.perf_counter() - begun
     learners = methods(cfg, zoo, n) | {UNLABELLED: (cfg, range(n), '', asked_about(mixed))}
     return zoo, {FIRST: (cfg, lambda: (first(), 0, 0.))} | {
-        m: (own[0], lambda m=m, own=own: learned(zoo, first(), m, *own)) for m, own in learners.items()} | {LABELLED: (cfg, taught)}
+        m: (own[0], lambda m=m, own=own: learned(zoo, first(), arch, m, *own)) for m, own in learners.items()} | {LABELLED: (cfg, taught)}
 
 def measured(path, cfg, learn, tasks):
     "What a method costs, and its `Scores` by shot, queries and protocol; read, where they are already there for the same settings and tasks"
@@ -112,27 +112,31 @@ def rows_of(found, **more):
                 row[key], row[f'{key}_ci95'] = (100*v for v in paired(a, b))
             yield row
 
-def measure(kind, name, folder, episodes, seed):
-    "Each method, one after the other; rows are written from ours on"
+def measure(kind, name, folder, episodes, seed, arch, wanted=None):
+    "Each method, one after the other, or the wanted ones; rows are written from ours on"
     x, y, names = domain(name).load('meta_test')
     tasks = {s: {q: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names, dirichlet=a) for q, a in QUERIES.items()} for s in (1, 5)}
-    zoo, learners = all_methods(kind, name, folder, seed)
+    zoo, learners = all_methods(kind, name, folder, seed, arch)
     found = {}
     for method, (cfg, learn) in learners.items():
-        found[method] = costs, scores = measured(place(zoo, method, '.scores'), cfg, learn, tasks)
+        if wanted and method not in (*wanted, FIRST, SAME, 'ours'): continue
+        found[method] = costs, scores = measured(place(zoo, arch, method, '.scores'), cfg, learn, tasks)
         for (shot, queries, classifier, transductive), s in scores.items():
-            print(f'{kind} {name:9} seed {seed} {method:23} {shot}-shot {classifier:14} {transductive:1} {queries:10} {s}', flush=True)
-        if 'ours' in found: write('accuracy', list(rows_of(found, dataset=name, scenario=kind, way=5, seed=seed)), ('scenario', 'dataset', 'seed'))
+            print(f'{kind} {name:9} {arch} seed {seed} {method:29} {shot}-shot {classifier:14} {transductive:1} {queries:10} {s}', flush=True)
+        if 'ours' in found: write('accuracy', list(rows_of(found, dataset=name, scenario=kind, way=5, seed=seed, arch=arch)), KEY)
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--scenario', nargs='+', default=['ss', 'sh', 'mh'], choices=['ss', 'sh', 'mh'])
     p.add_argument('--data', nargs='+', default=['cifar_fs'])
     p.add_argument('--seeds', nargs='+', type=int, default=[0])
+    p.add_argument('--arch', nargs='+', default=['conv4'], help='of the meta model')
+    p.add_argument('--methods', nargs='+', help='ours, what it begins with and random first weights are always there: the others are compared with them')
     p.add_argument('--episodes', type=int, default=600, help='meta-test tasks')
     p.add_argument('--folder', type=Path, default=HERE/'work', help='where the APIs are kept')
     args = p.parse_args()
     keep_memory()
-    for kind, name, seed in itertools.product(args.scenario, args.data, args.seeds): measure(kind, name, args.folder, args.episodes, seed)
+    for kind, name, seed, arch in itertools.product(args.scenario, args.data, args.seeds, args.arch):
+        measure(kind, name, args.folder, args.episodes, seed, arch, args.methods)
 
 if __name__ == '__main__': main()

@@ -39,7 +39,7 @@ def main():
     p.add_argument('demo', help='the folder of a demo')
     keep_memory()
     models = {'random initialisation': seeded(0, conv4, 5), 'demo': FewShotClassifier.load(p.parse_args().demo).model}
-    models['real characters, all labels'] = with_labels(*glyphs('meta_train')[:2], steps=300)
+    models['real characters, all labels'] = with_labels(seeded(0, conv4, 5), *glyphs('meta_train')[:2], steps=300)
     rows, blank = [], {}
     for how, queries, episodes, protocols in tasks():
         for name, model in models.items():

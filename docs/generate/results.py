@@ -91,7 +91,7 @@ def demo():
 def cifar_fs():
     results = read('accuracy')
     yield hardware(results)
-    yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss'), 'random initialisation', 'ours'))
+    yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss', arch='conv4'), 'random initialisation', 'ours'))
 
 HEADS = {'prototype': {}, 'finetune': {}, 'transductive': {}, 'transductive, unbalanced queries': dict(queries='unbalanced'), 'finetune_blank': {}}
 
@@ -99,14 +99,14 @@ def accuracy():
     "A line for each method; a cell has 1-shot and 5-shot"
     results = read('accuracy')
     yield hardware(results)
-    for (scenario, dataset), own in grouped(results['rows'], 'scenario', 'dataset'):
+    for (scenario, dataset, arch), own in grouped(results['rows'], 'scenario', 'dataset', 'arch'):
         at = {(r['method'], r['classifier'], r['queries'], r['shot']): r for r in own if r['transductive']}
         def both(m, head, show=interval): return ', '.join(show(at[m, head.partition(',')[0], HEADS[head].get('queries', 'balanced'), shot]) for shot in (1, 5))
         def column(head): return lambda m: both(m, head)
         def behind(m): return both(m, 'prototype', lambda r: difference(r, 'ours_minus_method')) if m != 'ours' else ''
         def costs(key): return lambda m: count(at[m, 'prototype', 'balanced', 1][key])
         some = at['ours', 'prototype', 'balanced', 1]
-        yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}'
+        yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}' + f', meta model {arch}'*(arch != 'conv4')
         yield f'{some["n"]} tasks, seed {some["seed"]}; 1-shot, 5-shot.'
         yield table(dict.fromkeys(m for m, *_ in at), method=method_name, **{head: column(head) for head in HEADS},
                     **{'ours - method, prototype': behind}, queries=costs('n_queries'), seconds=costs('seconds'))
