@@ -91,7 +91,7 @@ def demo():
 def cifar_fs():
     results = read('accuracy')
     yield hardware(results)
-    yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss', arch='conv4'), 'random initialisation', 'ours'))
+    yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss', arch='conv4', seed=0), 'random initialisation', 'ours'))
 
 HEADS = {'prototype': {}, 'finetune': {}, 'transductive': {}, 'transductive, unbalanced queries': dict(queries='unbalanced'), 'finetune_blank': {}}
 
@@ -100,15 +100,18 @@ def accuracy():
     results = read('accuracy')
     yield hardware(results)
     for (scenario, dataset, arch), own in grouped(results['rows'], 'scenario', 'dataset', 'arch'):
-        at = {(r['method'], r['classifier'], r['queries'], r['shot']): r for r in own if r['transductive']}
-        def both(m, head, show=interval): return ', '.join(show(at[m, head.partition(',')[0], HEADS[head].get('queries', 'balanced'), shot]) for shot in (1, 5))
+        cells = {k: list(some) for k, some in grouped(only(own, transductive=True), 'method', 'classifier', 'queries', 'shot')} # a row for each seed
+        def both(m, head, key='mean', form='.1f'):
+            at = [cells[m, head.partition(',')[0], HEADS[head].get('queries', 'balanced'), shot] for shot in (1, 5)]
+            return ', '.join(over_seeds([(r[key], r['ci95' if key == 'mean' else f'{key}_ci95']) for r in some], form) for some in at)
         def column(head): return lambda m: both(m, head)
-        def behind(m): return both(m, 'prototype', lambda r: difference(r, 'ours_minus_method')) if m != 'ours' else ''
-        def costs(key): return lambda m: count(at[m, 'prototype', 'balanced', 1][key])
-        some = at['ours', 'prototype', 'balanced', 1]
+        def behind(m): return both(m, 'prototype', 'ours_minus_method', '+.1f') if m != 'ours' else ''
+        def costs(key): return lambda m: count(mean(r[key] for r in cells[m, 'prototype', 'balanced', 1]))
+        some = cells['ours', 'prototype', 'balanced', 1]
         yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}' + f', meta model {arch}'*(arch != 'conv4')
-        yield f'{some["n"]} tasks, seed {some["seed"]}; 1-shot, 5-shot.'
-        yield table(dict.fromkeys(m for m, *_ in at), method=method_name, **{head: column(head) for head in HEADS},
+        seeds = f'seed {some[0]["seed"]}, intervals over tasks' if len(some) == 1 else f'{len(some)} seeds, intervals over seeds'
+        yield f'{some[0]["n"]} tasks, {seeds}; 1-shot, 5-shot.'
+        yield table(dict.fromkeys(m for m, *_ in cells), method=method_name, **{head: column(head) for head in HEADS},
                     **{'ours - method, prototype': behind}, queries=costs('n_queries'), seconds=costs('seconds'))
 
 def folder():
