@@ -186,17 +186,20 @@ def readable():
             'loss': at_end('loss', '{:.3f}'), 'diversity': at_end('diversity', '{:.2f}')})
 
 def learning():
-    "What is learned for so many queries, and the paired difference from ours with the same budget, over seeds"
+    "What is learned for so many queries, and the paired difference from ours with the same budget, over seeds; on meta-test, where it was measured"
     results = read('learning')
     yield hardware(results)
-    for (dataset, size), own in grouped(only(results['rows'], split='meta_val'), 'dataset', 'size'):
-        rows = [(key, list(some)) for key, some in grouped(list(own), 'budget', 'method')]
+    for (dataset, size), own in grouped(results['rows'], 'dataset', 'size'):
+        own = list(own)
+        own = only(own, split='meta_test') or own
+        title = f'{DATA[dataset]}, {size}x{size}, {own[0]["split"].replace("_", "-")}'
+        rows = [(key, list(some)) for key, some in grouped(own, 'budget', 'method')]
         def cell(classifier, shot):
             def text(r):
                 some = only(r[1], classifier=classifier, shot=shot)
                 return f'{mean(o["mean"] for o in some):.1f}' + f' ({over_seeds([(o["gain"], o["gain_ci95"]) for o in some])})'*(r[0][1] != 'ours')
             return text
-        yield table(rows, **{f'{DATA[dataset]}, {size}x{size}': lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
+        yield table(rows, **{title: lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
             'seeds': lambda r: len({o['seed'] for o in r[1]}), 'images per class and set': lambda r: r[1][0]['images'],
             **{f'{name}, {shot}-shot': cell(c, shot) for c, name in dict(prototype='prototypes', finetune='fine-tuning').items() for shot in (1, 5)}})
 
