@@ -2,14 +2,15 @@
 by somebody who has the images, without and with their labels.
 
 python benchmarks/accuracy.py [--scenario ss sh mh] [--data cifar_fs glyphs] [--seeds 0] [--arch conv4 conv4-64] [--methods ...] prints accuracies on tasks
-of meta-test and writes results/accuracy.json after each method, from ours on (rows of other scenarios, data sets, seeds and meta models stay in it).
-Interrupted, it goes on where it was: what was learned, and how each task went, is kept with the APIs."""
+of meta-test and writes results/accuracy.json after each method, from ours on (all other rows stay in it). Interrupted, it goes on where it was: what was
+learned, and how each task went, is kept with the APIs."""
 import argparse, itertools, json, time
 from dataclasses import replace
 from pathlib import Path
 from shutil import copy
 
 import torch
+from bidf_mkd.batch import write_json
 from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, as_float, domain
 from bidf_mkd.distillation import prototype_loss
@@ -26,7 +27,7 @@ from queries import HERE, papers_method, write
 SMALL = dict(apis=6, api_steps=60)                                  # of several architectures: ResNets are slow to train and to ask
 LITTLE = dict(procedural=1000, images=8, query=5, joint_steps=1000, prototype_steps=300, budget=30_000) # and so is what is asked of them
 
-KEY = 'scenario', 'dataset', 'seed', 'arch'
+KEY = 'scenario', 'dataset', 'seed', 'arch', 'method'
 FIRST, SAME = 'random initialisation', 'procedural images alone'
 UNLABELLED, LABELLED = 'ours, asked about real images', 'real images with their labels'
 
@@ -99,7 +100,7 @@ def measured(path, cfg, learn, tasks):
         model, n_queries, seconds = learn()
         found = {shot: evaluate_queries(model, t, {q: protocols_for(q) for q in t}) for shot, t in tasks.items()}
         scores = [[[shot, q, *protocol], s.acc.tolist()] for shot, kinds in found.items() for q, own in kinds.items() for protocol, s in own.items()]
-        path.write_text(json.dumps([about, n_queries, seconds, scores]))
+        write_json(path, [about, n_queries, seconds, scores])
     _, n_queries, seconds, scores = json.loads(path.read_text())
     return dict(n_queries=n_queries, seconds=seconds), {tuple(at): Scores(torch.tensor(acc)) for at, acc in scores}
 
@@ -117,6 +118,7 @@ def measure(kind, name, folder, episodes, seed, arch, wanted=None):
     x, y, names = domain(name).load('meta_test')
     tasks = {s: {q: Episodes(x, y, shot=s, n=episodes, seed=seed, names=names, dirichlet=a) for q, a in QUERIES.items()} for s in (1, 5)}
     zoo, learners = all_methods(kind, name, folder, seed, arch)
+    if bad := set(wanted or ()) - learners.keys(): raise ValueError(f'--methods: expected some of {", ".join(learners)}, got {min(bad)!r}')
     found = {}
     for method, (cfg, learn) in learners.items():
         if wanted and method not in (*wanted, FIRST, SAME, 'ours'): continue

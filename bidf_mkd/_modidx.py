@@ -462,6 +462,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'bidf_mkd.cli.models': { 'bidf_mkd.cli.models.add_classify': ('cli/models.html#add_classify', 'bidf_mkd/cli/models.py'),
                                      'bidf_mkd.cli.models.add_export': ('cli/models.html#add_export', 'bidf_mkd/cli/models.py'),
                                      'bidf_mkd.cli.models.add_learn': ('cli/models.html#add_learn', 'bidf_mkd/cli/models.py'),
+                                     'bidf_mkd.cli.models.check_arch': ('cli/models.html#check_arch', 'bidf_mkd/cli/models.py'),
                                      'bidf_mkd.cli.models.run_classify': ('cli/models.html#run_classify', 'bidf_mkd/cli/models.py'),
                                      'bidf_mkd.cli.models.run_export': ('cli/models.html#run_export', 'bidf_mkd/cli/models.py'),
                                      'bidf_mkd.cli.models.run_learn': ('cli/models.html#run_learn', 'bidf_mkd/cli/models.py'),

@@ -155,12 +155,13 @@ def predict_logits(
 
 def evaluate_queries(
     model:nn.Module,
-    episodes:dict[str, Sequence[Task]], # name of the queries -> episodes; those of one number have the same support set
+    episodes:dict[str, Sequence[Task]], # name of the queries -> episodes; episode i of each has the same support set
     protocols:dict[str, Sequence[tuple[str, bool]]], # for each kind of queries
     lr:float=.01,           # of the fine-tuning
     steps:int=10            # of the fine-tuning
 )->dict[str, dict[tuple[str, bool], Scores]]: # by the name of the queries, and by protocol
     "Accuracy on several sets of queries, where a support set is learned once for all of them; the model is left as it was"
+    if protocols.keys() != episodes.keys(): raise ValueError(f'protocols: expected those of {", ".join(episodes)}, got {", ".join(protocols)}')
     classifiers = list(dict.fromkeys(c for own in protocols.values() for c, _ in own))
     if bad := [c for c in classifiers if c not in CLASSIFIERS]:
         raise ValueError(f'classifier: expected one of {", ".join(CLASSIFIERS)}, got {bad[0]!r}')
@@ -214,6 +215,7 @@ def table_rows(
     "One row per method, shot, kind of queries and protocol; `gain` is the paired difference to the first method"
     percent = lambda v: round(100*v, 2)
     rows, reference = [], {}
+    if other := unbalanced.keys() - episodes.keys(): raise ValueError(f'unbalanced: expected shots of the other episodes, got {min(other)}')
     for (method, model), (shot, tasks) in product(models.items(), episodes.items()):
         kinds = dict(balanced=tasks) | ({'unbalanced': unbalanced[shot]} if shot in unbalanced else {})
         found = evaluate_queries(model, kinds, {q: protocols_for(q) for q in kinds}, lr, steps)

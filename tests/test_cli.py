@@ -82,7 +82,7 @@ def test_one_at_a_time(tmp_path):
 @pytest.mark.parametrize('args, word', [
     (['demo', '--dataset', '/nowhere'], "no data set '/nowhere'"), (['demo', '--budget', '5'], 'does not pay for one visit'),
     (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'),
-    (['demo', '--apis', '0'], 'expected at least 1'), (['demo', '--arch', 'conv5'], "expected conv4, resnet10, resnet18, conv4-WIDTH"),
+    (['demo', '--apis', '0'], 'expected at least 1'), (['demo', '--arch', 'conv5'], "--arch: expected conv4, conv4-WIDTH"),
     (['demo', '--episodes', '1'], 'expected at least 2'), (['demo', '-p', 'cats', '1'], 'no setting'), (['dance'], 'invalid choice'),
     (['demo', '--out', '/proc/nothing'], '/proc/nothing'), (['lab', '--colour'], 'unrecognized arguments: --colour')])
 def test_errors_are_one_line(args, word):

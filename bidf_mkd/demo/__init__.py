@@ -93,7 +93,8 @@ def own_folder(out:Path, what:str, **settings):
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out/'.lock', timeout=0):
-            if begun := begun_with(out, 'settings.json'): check_same_settings(begun, settings, out, 'use the same settings, or another folder with --out')
+            if begun := begun_with(out, 'settings.json'): # of an earlier version, it may not say which architecture
+                check_same_settings(dict(arch='conv4') | begun, settings, out, 'use the same settings, or another folder with --out')
             else: write_json(out/'settings.json', settings)
             try: yield
             finally:
@@ -320,7 +321,7 @@ def run_in_folder(out:Path, d:Domain, plan:Plan, episodes:dict[str, dict[int, Ep
     by_method = {k: sum(a.n_queries for a in v[2]) for k, v in learned.items()} # before the readable images
     readable, shown = show_readable(apis, memory, plan.cfg, d.shape, out, log)
     results = dict(rows=rows, n_queries=sum(queries.values()), queries_by_api=queries, n_failed=sum(a.n_failed for a in asked), budget=plan.cfg.budget,
-                   picture_queries=shown, date=begun_on(out), queries_by_method=by_method,
+                   picture_queries=shown, date=begun_on(out), arch=plan.arch, queries_by_method=by_method,
                    notes=[r['message'] for r in log.of('bidf_mkd', 'budget', 'left_out')],
                    seconds=log.seconds(), seed=plan.cfg.seed, dataset=d.name, versions=versions())
     examples = {} if url else real_examples(d, sum(names.values(), ()))
@@ -403,7 +404,7 @@ def learn(
         readable, shown = show_readable({a.name: a for a in apis}, memory, cfg, shape, out, log)
         results = dict(rows=agreement_rows({'random init': untrained(), 'bidf_mkd': model}, memory, held_out, apis), n_queries=sum(queries.values()),
                        queries_by_api=queries, n_failed=sum(a.n_failed for a in apis), budget=cfg.budget,
-                       picture_queries=shown, date=begun_on(out), money=sum((a.price or 0)*(a.n_queries + a.n_failed) for a in apis),
+                       picture_queries=shown, date=begun_on(out), arch=arch, money=sum((a.price or 0)*(a.n_queries + a.n_failed) for a in apis),
                        notes=[r['message'] for r in log.of('bidf_mkd', 'budget', 'left_out')],
                        seconds=log.seconds(), seed=cfg.seed, dataset=[a.name for a in apis], versions=versions())
         write_results(out, results, model, memory, names, learn_page(results, cfg, memory, names, log, {}, readable))

@@ -83,7 +83,7 @@ def _load_jupyter_server_extension(server):
     place = Path(server.root_dir)/PAGE
     place.mkdir(exist_ok=True)
     theirs = [p for o in server.static_custom_path if (p := Path(o)/'custom.css').is_file()]
-    (place/'custom.css').write_text(STYLE + ''.join(p.read_text(encoding='utf-8') for p in theirs[:1]), encoding='utf-8')
+    (place/'custom.css').write_text(''.join(p.read_text(encoding='utf-8', errors='replace') for p in theirs[:1]) + STYLE, encoding='utf-8')
     server.static_custom_path.insert(0, str(place))
 
 def write_template(folder:Path)->Path: # its place, for JUPYTER_PATH

@@ -47,7 +47,7 @@ def interval(r, key='mean'): return f'{r[key]:.1f}{PLUS_MINUS}{r["ci95" if key =
 
 def difference(r, key='gain'): return f'{r[key]:+.1f}{PLUS_MINUS}{r[f"{key}_ci95"]:.1f}'
 
-T = {3: 4.30, 4: 3.18, 5: 2.78} # quantiles of Student's t, by the number of seeds
+T = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26} # quantiles of Student's t, by the number of seeds
 
 def over_seeds(values, form='+.1f'):
     "Pairs (value, interval over tasks) of some seeds: their mean, with the interval over seeds; of one seed, that over tasks; two seeds side by side"
@@ -93,6 +93,8 @@ def cifar_fs():
     yield hardware(results)
     yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss', arch='conv4', seed=0), 'random initialisation', 'ours'))
 
+ORDER = ('random initialisation', "paper's method", 'procedural images alone', 'single best API', 'without meta-learning', 'ours',
+         'ours, asked about real images', 'real images with their labels')
 HEADS = {'prototype': {}, 'finetune': {}, 'transductive': {}, 'transductive, unbalanced queries': dict(queries='unbalanced'), 'finetune_blank': {}}
 
 def accuracy():
@@ -107,12 +109,11 @@ def accuracy():
         def column(head): return lambda m: both(m, head)
         def behind(m): return both(m, 'prototype', 'ours_minus_method', '+.1f') if m != 'ours' else ''
         def costs(key): return lambda m: count(mean(r[key] for r in cells[m, 'prototype', 'balanced', 1]))
-        some = cells['ours', 'prototype', 'balanced', 1]
+        def seeds(m): return len(cells[m, 'prototype', 'balanced', 1])
         yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}' + f', meta model {arch}'*(arch != 'conv4')
-        seeds = f'seed {some[0]["seed"]}, intervals over tasks' if len(some) == 1 else f'{len(some)} seeds, intervals over seeds'
-        yield f'{some[0]["n"]} tasks, {seeds}; 1-shot, 5-shot.'
-        yield table(dict.fromkeys(m for m, *_ in cells), method=method_name, **{head: column(head) for head in HEADS},
-                    **{'ours - method, prototype': behind}, queries=costs('n_queries'), seconds=costs('seconds'))
+        yield f'{cells["ours", "prototype", "balanced", 1][0]["n"]} tasks; 1-shot, 5-shot.'
+        yield table([m for m in ORDER if (m, 'prototype', 'balanced', 1) in cells], method=method_name, **{head: column(head) for head in HEADS},
+                    **{'ours - method, prototype': behind}, seeds=seeds, queries=costs('n_queries'), seconds=costs('seconds'))
 
 def folder():
     yield protocols(with_before(read('folder')['rows'], 'random init', 'bidf_mkd'))
@@ -191,16 +192,17 @@ def learning():
     yield hardware(results)
     for (dataset, size), own in grouped(results['rows'], 'dataset', 'size'):
         own = list(own)
-        own = only(own, split='meta_test') or own
-        title = f'{DATA[dataset]}, {size}x{size}, {own[0]["split"].replace("_", "-")}'
+        tested = {(r['budget'], r['method']) for r in only(own, split='meta_test')}
+        own = [r for r in own if r['split'] == 'meta_test' or (r['budget'], r['method']) not in tested]
         rows = [(key, list(some)) for key, some in grouped(own, 'budget', 'method')]
         def cell(classifier, shot):
             def text(r):
                 some = only(r[1], classifier=classifier, shot=shot)
                 return f'{mean(o["mean"] for o in some):.1f}' + f' ({over_seeds([(o["gain"], o["gain_ci95"]) for o in some])})'*(r[0][1] != 'ours')
             return text
-        yield table(rows, **{title: lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
-            'seeds': lambda r: len({o['seed'] for o in r[1]}), 'images per class and set': lambda r: r[1][0]['images'],
+        yield table(rows, **{f'{DATA[dataset]}, {size}x{size}': lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
+            'tasks of': lambda r: r[1][0]['split'].replace('_', '-'), 'seeds': lambda r: len({o['seed'] for o in r[1]}),
+            'images per class and set': lambda r: r[1][0]['images'],
             **{f'{name}, {shot}-shot': cell(c, shot) for c, name in dict(prototype='prototypes', finetune='fine-tuning').items() for shot in (1, 5)}})
 
 def costs():
