@@ -63,8 +63,9 @@ def fact_columns(results:dict, cfg:Config)->dict[str, list]:
     "The table of what a reader needs to do it again"
     made = ', '.join(f'{k} {v}' for k, v in results['versions'].items())
     asked = f"{results['n_queries']:,} of {count_of(results['budget'], 'query')}"
-    facts = {'begun': results['date'], 'APIs': len(results['queries_by_api']), 'meta model': results['arch'], 'seed': results['seed'], 'queries to learn': asked,
-             'queries for the readable images': f"{results['picture_queries']:,}", 'seconds': f"{sum(results['seconds'].values()):,.0f}", 'made with': made}
+    facts = {'begun': results['date'], 'APIs': len(results['queries_by_api']), 'meta model': results['arch'], 'seed': results['seed'],
+             'queries to learn': asked, 'queries for the readable images': f"{results['picture_queries']:,}",
+             'seconds': f"{sum(results['seconds'].values()):,.0f}", 'made with': made}
     return {'': list(facts), 'this run': list(facts.values())}
 
 def pictures_words(results:dict)->str:
