@@ -108,12 +108,13 @@ def accuracy():
             return ', '.join(over_seeds([(r[key], r['ci95' if key == 'mean' else f'{key}_ci95']) for r in some], form) for some in at)
         def column(head): return lambda m: both(m, head)
         def behind(m): return both(m, 'prototype', 'ours_minus_method', '+.1f') if m != 'ours' else ''
-        def costs(key): return lambda m: count(mean(r[key] for r in cells[m, 'prototype', 'balanced', 1]))
+        def asked(m): return count(mean(r['n_queries'] for r in cells[m, 'prototype', 'balanced', 1]))
         def seeds(m): return len(cells[m, 'prototype', 'balanced', 1])
         yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}' + f', meta model {arch}'*(arch != 'conv4')
         yield f'{cells["ours", "prototype", "balanced", 1][0]["n"]} tasks; 1-shot, 5-shot.'
-        yield table([m for m in ORDER if (m, 'prototype', 'balanced', 1) in cells], method=method_name, **{head: column(head) for head in HEADS},
-                    **{'ours - method, prototype': behind}, seeds=seeds, queries=costs('n_queries'), seconds=costs('seconds'))
+        known = [m for m in ORDER if (m, 'prototype', 'balanced', 1) in cells]
+        yield table(known, method=method_name, **{head.replace('_', ', '): column(head) for head in HEADS},
+                    **{'ours - method, prototype': behind}, seeds=seeds, queries=asked)
 
 def folder():
     yield protocols(with_before(read('folder')['rows'], 'random init', 'bidf_mkd'))
@@ -201,8 +202,8 @@ def learning():
                 return f'{mean(o["mean"] for o in some):.1f}' + f' ({over_seeds([(o["gain"], o["gain_ci95"]) for o in some])})'*(r[0][1] != 'ours')
             return text
         yield table(rows, **{f'{DATA[dataset]}, {size}x{size}': lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
-            'tasks of': lambda r: r[1][0]['split'].replace('_', '-'), 'seeds': lambda r: len({o['seed'] for o in r[1]}),
-            'images per class and set': lambda r: r[1][0]['images'],
+            'split': lambda r: r[1][0]['split'].removeprefix('meta_'), 'seeds': lambda r: len({o['seed'] for o in r[1]}),
+            'images': lambda r: r[1][0]['images'],
             **{f'{name}, {shot}-shot': cell(c, shot) for c, name in dict(prototype='prototypes', finetune='fine-tuning').items() for shot in (1, 5)}})
 
 def costs():
