@@ -61,7 +61,7 @@ def timed(run, clock):
     finally: clock.write_text(str(before + time.perf_counter() - begun))
     return float(clock.read_text())
 
-def place(zoo, arch, method, suffix): return (zoo.path/f'{arch} {method}'.removeprefix('conv4 ').replace(' ', '-')).with_suffix(suffix)
+def place(zoo, arch, method, suffix): return zoo.path/f"{arch} {method}{suffix}".replace(' ', '-')
 
 def learned(zoo, model, arch, method, cfg, which, end='', start=meta_train):
     "A meta model that has learned from some of the APIs, the queries and the seconds that it took"

@@ -785,6 +785,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'bidf_mkd.models.idle_biases': ('models.html#idle_biases', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.keep_memory': ('models.html#keep_memory', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.load_tensors': ('models.html#load_tensors', 'bidf_mkd/models.py'),
+                                 'bidf_mkd.models.own_architecture': ('models.html#own_architecture', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.resnet': ('models.html#resnet', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.resnet10': ('models.html#resnet10', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.resnet18': ('models.html#resnet18', 'bidf_mkd/models.py'),

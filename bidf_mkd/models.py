@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'Normalise', 'NormaliseBack', 'BatchNorm', 'fused', 'idle_biases', 'calibrate', 'channels_last',
-           'Classifier', 'conv4', 'seeded', 'resnet', 'resnet10', 'resnet18', 'architecture', 'save_tensors',
-           'load_tensors', 'check_same_settings', 'keep_memory', 'UpsampledConv', 'Generator']
+           'Classifier', 'conv4', 'seeded', 'resnet', 'resnet10', 'resnet18', 'own_architecture', 'architecture',
+           'save_tensors', 'load_tensors', 'check_same_settings', 'keep_memory', 'UpsampledConv', 'Generator']
 
 # %% ../nbs/01_models.ipynb #37a718ea
 import ctypes, json, os, re
@@ -174,13 +174,17 @@ def resnet18(
 
 ARCHITECTURES = dict(conv4=conv4, resnet10=resnet10, resnet18=resnet18)
 
+def own_architecture(name:str)->Callable|None: # (way, channels, size) -> `Classifier`; None: not one of this library
+    "A function that makes classifiers with a backbone and a head, by a name in `ARCHITECTURES` or 'conv4-WIDTH'"
+    if re.fullmatch(r'conv4-[1-9]\d*', name): return partial(conv4, width=int(name.removeprefix('conv4-')))
+    return ARCHITECTURES.get(name)
+
 def architecture(
     name:str    # a name in `ARCHITECTURES`, 'conv4-WIDTH', 'torchvision/NAME', or, if timm is installed, 'timm/NAME'
 )->Callable:    # (way, channels, size) -> classifier with random weights
     "A function that makes classifiers of an architecture"
     library, _, own = name.partition('/')
-    if name in ARCHITECTURES: return ARCHITECTURES[name]
-    if re.fullmatch(r'conv4-[1-9]\d*', name): return partial(conv4, width=int(name.removeprefix('conv4-')))
+    if build := own_architecture(name): return build
     if library == 'torchvision':
         from torchvision import models
         if own not in models.list_models(models): raise ValueError(f'torchvision has no model {own!r}')

@@ -63,8 +63,8 @@ def test_a_killed_worker_loses_and_doubles_nothing(toy, tmp_path):
         table = sweep(toy, params, tmp_path/'dask', executor)
         thread.join()
     assert killed and (table.state == 'done').all() and len(table) == 6
-    assert count(tmp_path/'dask', 'ended') == [1]*6                   # each was brought to its end once
-    assert sum(count(tmp_path/'dask', 'begun')) in (6, 7)            # the one that was cut off began twice
+    assert count(tmp_path/'dask', 'ended') == [1]*6                    # each was brought to its end once
+    assert sum(count(tmp_path/'dask', 'begun')) in (6, 7)              # the one that was cut off began twice
     serial = sweep(toy, grid(x=list(range(6)), seconds=0.), tmp_path/'serial')
     assert row(table) == row(serial) == {x: x*x for x in range(6)}
 

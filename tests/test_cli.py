@@ -1,11 +1,12 @@
 "The command as a user runs it: its files, its errors, killed and interrupted in the middle."
-import json, os, signal, sys, time
+import json, os, shutil, signal, sys, time
 from itertools import product
 
 import pytest
 import torch
 from PIL import Image
 
+from bidf_mkd.demo import own_folder
 from bidf_mkd.evaluation import QUERIES, protocols_for
 from bidf_mkd.lab import run_server
 from bidf_mkd.models import load_tensors
@@ -82,7 +83,7 @@ def test_one_at_a_time(tmp_path):
 @pytest.mark.parametrize('args, word', [
     (['demo', '--dataset', '/nowhere'], "no data set '/nowhere'"), (['demo', '--budget', '5'], 'does not pay for one visit'),
     (['demo', '--budget', 'x'], 'invalid int value'), (['demo', '--seed', '-1'], 'expected 0 or more'),
-    (['demo', '--apis', '0'], 'expected at least 1'), (['demo', '--arch', 'conv5'], "--arch: expected conv4, conv4-WIDTH"),
+    (['demo', '--apis', '0'], 'expected at least 1'), (['demo', '--arch', 'conv5'], '--arch: expected conv4, resnet10, resnet18 or conv4-WIDTH'),
     (['demo', '--episodes', '1'], 'expected at least 2'), (['demo', '-p', 'cats', '1'], 'no setting'), (['dance'], 'invalid choice'),
     (['demo', '--out', '/proc/nothing'], '/proc/nothing'), (['lab', '--colour'], 'unrecognized arguments: --colour')])
 def test_errors_are_one_line(args, word):
@@ -131,6 +132,15 @@ def test_other_settings_are_refused(whole):
     for change, word in ((['--seed', '1'], 'seed=0, not 1'), (['--apis', '3'], 'apis=2, not 3'), (['--budget', '5000'], 'budget=4000, not 5000')):
         code, _, err = command_here(*SMALL, '--out', out, *change)
         assert code == 2 and word in err and len(list((out/'zoo').glob('*.safetensors'))) == 2, err
+
+def test_a_folder_that_does_not_say_its_architecture_goes_on(whole, tmp_path):
+    "It was begun by an earlier version, with a conv4"
+    out = shutil.copytree(whole, tmp_path/'earlier')
+    settings = {k: v for k, v in json.loads((out/'settings.json').read_text()).items() if k != 'arch'}
+    (out/'settings.json').write_text(json.dumps(settings))
+    with own_folder(out, 'demo', arch='conv4', **settings): pass
+    with pytest.raises(ValueError, match="begun with arch='conv4', not 'conv4-16'"):
+        with own_folder(out, 'demo', arch='conv4-16', **settings): pass
 
 def test_a_small_budget_is_shared(whole):
     out = whole

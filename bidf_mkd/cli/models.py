@@ -7,22 +7,23 @@ __all__ = ['META_MODELS', 'check_arch', 'run_learn', 'tell_classify', 'add_learn
            'run_export', 'add_export']
 
 # %% ../../nbs/cli/3_models.ipynb #be52c341
-import csv, json, re, shlex
+import csv, json, shlex
 from pathlib import Path
 from ..api import count_of
 from ..demo import agreement_table, forecast, learn, learn_config, shared_names
 from ..demo.report import pictures_words
 from ..evaluation import HEADS
+from ..models import ARCHITECTURES, own_architecture
 from ..sources import load_apis
 from .apis import print_table
 from .runs import writing
 
 # %% ../../nbs/cli/3_models.ipynb #5ff53d5b
-META_MODELS = 'conv4, conv4-WIDTH, resnet10 or resnet18'
+META_MODELS = f'{", ".join(ARCHITECTURES)} or conv4-WIDTH'
 
 def check_arch(name:str):
     "Raise unless this is the architecture of a meta model"
-    if not re.fullmatch(r'conv4(-[1-9]\d*)?|resnet1[08]', name): raise ValueError(f'--arch: expected {META_MODELS}, got {name!r}')
+    if not own_architecture(name): raise ValueError(f'--arch: expected {META_MODELS}, got {name!r}')
 
 def run_learn(args):
     "`bidf-mkd learn`"

@@ -95,7 +95,9 @@ def cifar_fs():
 
 ORDER = ('random initialisation', "paper's method", 'procedural images alone', 'single best API', 'without meta-learning', 'ours',
          'ours, asked about real images', 'real images with their labels')
-HEADS = {'prototype': {}, 'finetune': {}, 'transductive': {}, 'transductive, unbalanced queries': dict(queries='unbalanced'), 'finetune_blank': {}}
+HEADS = { # title -> classifier and queries
+    **{c: (c, 'balanced') for c in ('prototype', 'finetune', 'transductive')},
+    'transductive, unbalanced queries': ('transductive', 'unbalanced'), 'finetune, blank': ('finetune_blank', 'balanced')}
 
 def accuracy():
     "A line for each method; a cell has 1-shot and 5-shot"
@@ -104,7 +106,7 @@ def accuracy():
     for (scenario, dataset, arch), own in grouped(results['rows'], 'scenario', 'dataset', 'arch'):
         cells = {k: list(some) for k, some in grouped(only(own, transductive=True), 'method', 'classifier', 'queries', 'shot')} # a row for each seed
         def both(m, head, key='mean', form='.1f'):
-            at = [cells[m, head.partition(',')[0], HEADS[head].get('queries', 'balanced'), shot] for shot in (1, 5)]
+            at = [cells[(m, *HEADS[head], shot)] for shot in (1, 5)]
             return ', '.join(over_seeds([(r[key], r['ci95' if key == 'mean' else f'{key}_ci95']) for r in some], form) for some in at)
         def column(head): return lambda m: both(m, head)
         def behind(m): return both(m, 'prototype', 'ours_minus_method', '+.1f') if m != 'ours' else ''
@@ -113,7 +115,7 @@ def accuracy():
         yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}' + f', meta model {arch}'*(arch != 'conv4')
         yield f'{cells["ours", "prototype", "balanced", 1][0]["n"]} tasks; 1-shot, 5-shot.'
         known = [m for m in ORDER if (m, 'prototype', 'balanced', 1) in cells]
-        yield table(known, method=method_name, **{head.replace('_', ', '): column(head) for head in HEADS},
+        yield table(known, method=method_name, **{head: column(head) for head in HEADS},
                     **{'ours - method, prototype': behind}, seeds=seeds, queries=asked)
 
 def folder():
