@@ -1,5 +1,5 @@
-"""What is learned for how many queries: from images made by each recipe, from procedural images alone, by the paper's method, and by ours without its parts,
-on the same APIs and seeds.
+"""What is learned for how many queries: from images made by each recipe, from procedural images alone, by the paper's method, and by ours with
+and without parts of it, on the same APIs and seeds.
 
 python benchmarks/learning.py [--data glyphs cifar_fs] [--size 16] [--budgets 60000 300000 1000000] [--seeds 0 1 2] [--methods ...] prints accuracies on tasks
 of meta-val and meta-test and writes results/learning.json after each run. Runs that are in it are not done again; one that was interrupted goes on where
@@ -13,34 +13,34 @@ from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
 from bidf_mkd.models import conv4, keep_memory, seeded
-from bidf_mkd.training import PRESETS, meta_train
+from bidf_mkd.training import Config, PRESETS, meta_train
 from bidf_mkd.zoo import Zoo, scenario
 from queries import HERE, write
 
-APIS = 8
+APIS, MOST = 8, 40_000 # procedural images, at most
 BUDGETS = 60_000, 300_000, 1_000_000
-PROTOCOLS = ('prototype', True), ('finetune', True)
+PROTOCOLS = ('prototype', True), ('finetune', True), ('finetune_blank', True)
 KEY = 'dataset', 'size', 'method', 'budget', 'seed'
-WITHOUT = {'without boundary query sets': dict(boundary=False), 'without bi-level distillation': dict(distil_steps=0),
-           'without replay': dict(replay_steps=0, final_steps=0)}
+CHANGES = {'with boundary query sets': dict(boundary=True), 'with bi-level distillation': dict(distil_steps=Config.distil_steps),
+           'with both': dict(boundary=True, distil_steps=Config.distil_steps), 'without replay': dict(replay_steps=0, final_steps=0)}
 
 def methods(dataset, budget, seed):
-    """Settings by name. At most half of a budget goes into procedural images and the rest into 10 images per class and set, or into more images; the paper's
-    method gets half as many directions as steps, as in its preset"""
+    """Settings by name. Two thirds of a budget go into procedural images, and the rest into as many recovered ones as it pays for; or half of it, and the rest
+    into 10 images per class and set. The paper's method gets half as many directions as steps, as in its preset"""
     cfg = plan_for(dataset, seed).cfg
-    cfg = replace(cfg, procedural=min(cfg.procedural, budget//APIS//2), budget=budget)
+    cfg = replace(cfg, procedural=min(budget//APIS*2//3, MOST), budget=budget)
     if dataset != 'glyphs': cfg = replace(cfg, joint_steps=600, prototype_steps=150) # of 4,000 and 1,000, for time
     per_set = lambda cfg: (budget - APIS*cfg.procedural)/(2*APIS)/5 # queries per class
     images = max(1, int(per_set(cfg)/(cfg.steps*(cfg.q + 1) + APIS)))
-    ours, ten = replace(cfg, images=images, query=min(9, 2*images - 1)), replace(cfg, images=10, query=9)
+    ours, ten = replace(cfg, images=images, query=min(9, 2*images - 1)), replace(cfg, images=10, query=9, procedural=min(budget//APIS//2, MOST))
     made = lambda recipe, cost, **own: replace(c := replace(ten, recipe=recipe, **own), steps=max(1, int((per_set(c)/c.images - APIS)/cost) - 1))
     q = max(1, int((1 + budget/APIS/50)**.5/2 - .5))
     recipes = dict(readable=made('readable', cfg.q + 1)) if dataset == 'glyphs' else dict(photographs=made('photographs', 16))
     if dataset == 'glyphs': recipes['readable, no procedural images'] = made('readable', cfg.q + 1, procedural=0)
     return dict(ours=ours) | recipes | {
-        'procedural images alone': replace(cfg, procedural=min(budget//APIS, 40_000), joint_steps=2*cfg.joint_steps), # in one phase
+        'procedural images alone': replace(cfg, procedural=min(budget//APIS, MOST), joint_steps=2*cfg.joint_steps), # in one phase
         "the paper's method": replace(PRESETS['paper_small'], flip=cfg.flip, q=q, steps=budget//APIS//100//(q + 1), budget=budget, seed=seed)} | {
-        k: replace(ours, **change) for k, change in WITHOUT.items()}
+        k: replace(ours, **change) for k, change in CHANGES.items()}
 
 def measure(method, cfg, d, zoo, tasks):
     "A row for each split, shot and classifier, with the accuracy of each task"

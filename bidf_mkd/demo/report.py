@@ -107,7 +107,7 @@ def api_sheets(
 
 def learning_sections(results:dict, cfg:Config, memory:Memory, apis:dict, log, examples:dict, readable:dict)->list[tuple]:
     "The sections of a report on what was asked and recovered"
-    sets = dict(support='support set', query='boundary set')
+    sets = dict(support='support set', query='boundary set' if cfg.boundary else 'query set')
     learning = [r | dict(meta_step=i) for i, r in enumerate(log.of('bidf_mkd', 'replay', 'final_replay'))]
     short = ''.join(f'\n\n{m}.' for m in results['notes'])
     tasks = range(2 if memory.ready(5, 4) else 0)
@@ -122,7 +122,8 @@ def learning_sections(results:dict, cfg:Config, memory:Memory, apis:dict, log, e
         ('Recovered images', f"""A row per class. 'recovered': what the model learned from, procedural images that were selected and refined by answers alone,
             those first of which the API is surest.{real}{few}\n\nWhy do images teach that nobody can read? Not the image is learned, but the API's answer
             to it: the model learns to see, on any image, the differences that the API sees.""", api_sheets(memory, apis, examples, readable)),
-        ('Recovery', "Mean loss of the images recovered so far. That of boundary sets may fall below zero: images are rewarded where API and student disagree.",
+        ('Recovery', 'Mean loss of the images recovered so far.' + cfg.boundary*(
+            ' That of boundary sets may fall below zero: images are rewarded where API and student disagree.'),
          viz.curves(recovery_rows(log, sets), list(sets.values()), x='step').update_yaxes(title_text='loss (nats)')),
         ('Replay', 'Tasks sampled from the memory: one support image per class, then query images. Classes come from several APIs, and colours are exchanged.',
          tasks + ([viz.curves(learning, 'acc', x='meta_step', title='Accuracy on replayed tasks')] if learning else []))]

@@ -1,15 +1,14 @@
-"""The curves of docs/results.md, from what the benchmarks have written.
+"""The curves of docs/results.md and of the lesson on meta-learning, from what the benchmarks have written.
 
-python docs/generate/figures.py draws them into docs/. The file bears the digest of the numbers that it shows."""
+python docs/generate/figures.py draws them. A file bears the digest of the numbers that it shows."""
 import hashlib, json
-from pathlib import Path
 from statistics import mean
 
 import matplotlib
 from matplotlib import pyplot as plt
-from results import DATA, grouped, read
+from results import DATA, ROOT, grouped, only, read
 
-DOCS = Path(__file__).resolve().parents[1]
+HEADS = dict(prototype='prototypes', finetune_blank='fine-tuning, blank')
 STYLE = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': .3, 'svg.hashsalt': 'bidf_mkd',
          'svg.fonttype': 'none', 'figure.facecolor': 'white', 'legend.frameon': False}
 
@@ -21,20 +20,36 @@ def readable():
     return {f'{DATA[d]}: images that the open judge names (%)': {recipe: points(own) for (recipe,), own in grouped(list(rows), 'recipe')}
             for (d,), rows in grouped(read('recovery')['rows'], 'dataset')}
 
+def learning():
+    "Accuracy with one image per class against queries in all: panel -> method -> points, means over seeds, of what was measured at several budgets"
+    panels = {}
+    for (dataset, size), own in grouped(only(read('learning')['rows'], split='meta_test', shot=1), 'dataset', 'size'):
+        lines = {head: {} for head in HEADS}
+        for (method, head, _), some in grouped(list(own), 'method', 'classifier', 'budget'):
+            some = list(some)
+            if head in HEADS: lines[head].setdefault(method, []).append((mean(r['n_queries'] for r in some), mean(r['mean'] for r in some)))
+        for head, of_head in lines.items():
+            panels[f'{DATA[dataset]}, {size}x{size}: accuracy by {HEADS[head]}, 1-shot (%)'] = {m: sorted(v) for m, v in of_head.items() if len(v) > 1}
+    return panels
+
+FIGURES = { # place -> what it shows, and against what
+    ROOT/'docs'/'readable.svg': (readable, 'queries per image'), ROOT/'nbs'/'tutorials'/'learning.svg': (learning, 'queries to all APIs')}
+
 def digest(panels): return hashlib.sha256(json.dumps(panels).encode()).hexdigest()[:16]
 
-def draw(panels, path):
-    "A panel for each title, with a line for each method, against queries per image"
+def draw(panels, across, path):
+    "A panel for each title, with a line for each method, against what goes `across`"
     with matplotlib.rc_context(STYLE):
         fig, axes = plt.subplots(len(panels), 1, figsize=(7.5, 3*len(panels)), squeeze=False, layout='constrained')
         for ax, (title, lines) in zip(axes[:,0], panels.items()):
             for (method, points), colour in zip(lines.items(), matplotlib.colormaps['tab20'].colors[::2] + matplotlib.colormaps['tab20'].colors[1::2]):
                 ax.plot(*zip(*points), marker='o', ms=3, lw=1.4, label=method, color=colour)
-            ax.set(xscale='log', xlabel='queries per image', ylim=(0, None))
+            ax.set(xscale='log', xlabel=across, ylim=(0, None))
             ax.set_title(title, loc='left', fontsize=9)
             ax.xaxis.set_major_formatter(lambda v, _: f'{v:,.0f}')
             ax.legend(loc='center left', bbox_to_anchor=(1, .5), fontsize=8)
         fig.savefig(path, metadata=dict(Date=None, Description=f'numbers {digest(panels)}'))
         plt.close(fig)
 
-if __name__ == '__main__': draw(readable(), DOCS/'readable.svg')
+if __name__ == '__main__':
+    for path, (shown, across) in FIGURES.items(): draw(shown(), across, path)
