@@ -29,6 +29,7 @@ class Config:
     # before any inversion
     trust_images:int = 0        # procedural images that each API is tested with, three queries per image (see `check_consistency`); 0: no test
     procedural:int = 2000       # procedural images that every API is asked about; 0: none
+    procedural_share:float = .5 # of the budgets, the most that goes into them
     # recovery
     recipe:str = 'cheapest'     # a name in `SET_RECIPES`: how sets are made
     images:int = 16             # images per class, in the support set and in the query set
@@ -95,11 +96,11 @@ class Config:
             v = getattr(self, f.name)
             if f.type is int and (not isinstance(v, int) or isinstance(v, bool)): raise ValueError(f'{f.name}: expected a whole number, got {v!r}')
             if f.type in (int, float) and not v >= 0: raise ValueError(f'{f.name}: expected 0 or more, got {v!r}')
-        for k in ('images steps q mu smoothing_copies smoothing_noise nz ngf distil_batch distil_inner_steps per_class shot query inner_steps meta_batch '
-                  'patience joint_batch joint_lr prototype_way prototype_shot prototype_query prototype_lr inner_lr meta_lr').split():
+        for k in ('procedural_share images steps q mu smoothing_copies smoothing_noise nz ngf distil_batch distil_inner_steps per_class shot query inner_steps '
+                  'meta_batch patience joint_batch joint_lr prototype_way prototype_shot prototype_query prototype_lr inner_lr meta_lr').split():
             if not getattr(self, k) > 0: raise ValueError(f'{k}: expected a positive number, got {getattr(self, k)!r}')
         if 0 < self.trust_images < MIN_IMAGES: raise ValueError(f'trust_images: expected 0 or at least {MIN_IMAGES}, got {self.trust_images}')
-        for k in 'mix', 'prototype_share':
+        for k in 'procedural_share', 'mix', 'prototype_share':
             if not getattr(self, k) <= 1: raise ValueError(f'{k}: expected a share in [0, 1], got {getattr(self, k)!r}')
 
 PAPER = Config(procedural=0, images=30, steps=200, stop_loss=0., q=100, mu=.005, directions='sphere', ngf=64, distil_steps=1, distil_batch=150,

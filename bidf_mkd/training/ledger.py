@@ -34,9 +34,9 @@ class Ledger:
         n, failed = self.counts[i]
         return self.budget - sum(self.used), min(self.budget_per_api - self.used[i], self.apis[i].budget - n - failed)
 
-    def affordable(self, n:int)->int:
-        "How many of `n` images every API can be asked about for half of what is left"
-        return int(min(n, min(self.budget/len(self.apis), *(self.left(i)[1] for i in range(len(self.apis))))/2))
+    def affordable(self, n:int, share:float)->int:
+        "How many of `n` images every API can be asked about for this share of what is left"
+        return int(min(n, share*min(self.budget/len(self.apis), *(self.left(i)[1] for i in range(len(self.apis))))))
 
     def share(self,
         i:int,          # number of the API

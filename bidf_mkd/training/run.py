@@ -86,8 +86,8 @@ class Run:
         return self.n_procedural - (self.n_procedural//10 if self.cfg.held_out else 0)
 
     def affordable_images(self)->int:
-        "How many procedural images half of the budgets pays for, up to the wanted number; none if they would be too few to choose from"
-        n = self.ledger.affordable(self.cfg.procedural)
+        "How many procedural images their share of the budgets pays for, up to the wanted number; none if they would be too few to choose from"
+        n = self.ledger.affordable(self.cfg.procedural, self.cfg.procedural_share)
         return n if n >= 2*self.sets_per_api*self.cfg.images else 0
 
     def remembered_images(self)->torch.Tensor: # (n,c,h,w)
