@@ -270,7 +270,7 @@ def joint_distillation(run:Run)->Iterator[dict]:
 def prototype_learning(run:Run)->Iterator[dict]:
     "Learn to tell classes of all APIs apart by prototypes; nothing is learned if there are too few answers for a task"
     cfg, params = run.cfg, list(run.model.backbone.parameters())
-    if not (cfg.joint_steps and cfg.prototype_steps): return
+    if not (learns_jointly(run) and cfg.prototype_steps): return
     x, p = all_answers(run)
     before, p = [o.detach().clone() for o in params], p.cpu()
     def loss(g):

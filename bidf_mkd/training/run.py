@@ -92,7 +92,6 @@ class Run:
 
     def remembered_images(self)->torch.Tensor: # (n,c,h,w)
         "The images in memory, always in the same order"
-        if not len(self.memory): return torch.empty(0, *self.shape, device=self.device)
         return as_float(self.memory.images)[torch.randperm(len(self.memory), generator=generator_for(self.cfg.seed))].to(self.device)
 
     def answers_to(self, kind:str, n:int)->torch.Tensor: # (n, classes of all APIs)

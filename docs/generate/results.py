@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE, RESULTS = ROOT/'docs'/'results.md', ROOT/'benchmarks'/'results'
 
 DATA = dict(cifar_fs='CIFAR-FS', glyphs='characters')
+SPLITS = dict(meta_val='the validation split', meta_test='the test split')
 SCENARIOS = dict(
     ss='API-SS: one data set, one architecture', sh='API-SH: one data set, several architectures', mh='API-MH: several data sets and architectures')
 METHODS = {   # how images are recovered
@@ -190,23 +191,21 @@ def readable():
             'loss': at_end('loss', '{:.3f}'), 'diversity': at_end('diversity', '{:.2f}')})
 
 def learning():
-    "What is learned for so many queries, and the paired difference from ours with the same budget, over seeds; on meta-test, where it was measured"
+    "What is learned for so many queries, and the paired difference from ours with the same budget, over seeds; a table for each split"
     results = read('learning')
     yield hardware(results)
-    for (dataset, size), own in grouped(results['rows'], 'dataset', 'size'):
-        own = list(own)
-        tested = {(r['budget'], r['method']) for r in only(own, split='meta_test')}
-        own = [r for r in own if r['split'] == 'meta_test' or (r['budget'], r['method']) not in tested]
-        rows = [(key, list(some)) for key, some in grouped(own, 'budget', 'method')]
+    heads = dict(prototype='prototypes', finetune_blank='fine-tuning, blank')
+    for (dataset, size, split), own in grouped(results['rows'], 'dataset', 'size', 'split'):
+        rows = sorted(((key, list(some)) for key, some in grouped(list(own), 'budget', 'method')), key=lambda r: r[0][0])
         def cell(classifier, shot):
             def text(r):
                 some = only(r[1], classifier=classifier, shot=shot)
                 return f'{mean(o["mean"] for o in some):.1f}' + f' ({over_seeds([(o["gain"], o["gain_ci95"]) for o in some])})'*(r[0][1] != 'ours')
             return text
-        yield table(rows, **{f'{DATA[dataset]}, {size}x{size}': lambda r: r[0][1], 'queries': lambda r: count(mean(o['n_queries'] for o in r[1])),
-            'split': lambda r: r[1][0]['split'].removeprefix('meta_'), 'seeds': lambda r: len({o['seed'] for o in r[1]}),
-            'images': lambda r: r[1][0]['images'],
-            **{f'{name}, {shot}-shot': cell(c, shot) for c, name in dict(prototype='prototypes', finetune='fine-tuning').items() for shot in (1, 5)}})
+        yield f'### {DATA[dataset].capitalize()} of {size}x{size} pixels, {SPLITS[split]}'
+        yield table(rows, method=lambda r: r[0][1], queries=lambda r: count(mean(o['n_queries'] for o in r[1])),
+            seeds=lambda r: len({o['seed'] for o in r[1]}),
+            **{f'{name}, {shot}-shot': cell(c, shot) for c, name in heads.items() for shot in (1, 5)})
 
 def costs():
     results = read('queries')
