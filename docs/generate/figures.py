@@ -21,7 +21,7 @@ def readable():
             for (d,), rows in grouped(read('recovery')['rows'], 'dataset')}
 
 def learning():
-    "Accuracy with one image per class against queries in all: panel -> method -> points, means over seeds, of what was measured at several budgets"
+    "Accuracy with one image per class against queries in all: panel -> method -> points, means over seeds, of what was measured at three budgets or more"
     panels = {}
     for (dataset, size), own in grouped(only(read('learning')['rows'], split='meta_test', shot=1), 'dataset', 'size'):
         lines = {head: {} for head in HEADS}
@@ -29,7 +29,7 @@ def learning():
             some = list(some)
             if head in HEADS: lines[head].setdefault(method, []).append((mean(r['n_queries'] for r in some), mean(r['mean'] for r in some)))
         for head, of_head in lines.items():
-            panels[f'{DATA[dataset]}, {size}x{size}: accuracy by {HEADS[head]}, 1-shot (%)'] = {m: sorted(v) for m, v in of_head.items() if len(v) > 1}
+            panels[f'{DATA[dataset]}, {size}x{size}: accuracy by {HEADS[head]}, 1-shot (%)'] = {m: sorted(v) for m, v in of_head.items() if len(v) > 2}
     return panels
 
 FIGURES = { # place -> what it shows, and against what
