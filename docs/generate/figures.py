@@ -6,9 +6,8 @@ from statistics import mean
 
 import matplotlib
 from matplotlib import pyplot as plt
-from results import DATA, ROOT, grouped, only, read
+from results import DATA, LEARNED, ROOT, grouped, only, read
 
-HEADS = dict(prototype='prototypes', finetune_blank='fine-tuning, blank')
 STYLE = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': .3, 'svg.hashsalt': 'bidf_mkd',
          'svg.fonttype': 'none', 'figure.facecolor': 'white', 'legend.frameon': False}
 
@@ -24,12 +23,12 @@ def learning():
     "Accuracy with one image per class against queries in all: panel -> method -> points, means over seeds, of what was measured at three budgets or more"
     panels = {}
     for (dataset, size), own in grouped(only(read('learning')['rows'], split='meta_test', shot=1), 'dataset', 'size'):
-        lines = {head: {} for head in HEADS}
+        lines = {head: {} for head in LEARNED}
         for (method, head, _), some in grouped(list(own), 'method', 'classifier', 'budget'):
             some = list(some)
-            if head in HEADS: lines[head].setdefault(method, []).append((mean(r['n_queries'] for r in some), mean(r['mean'] for r in some)))
+            if head in LEARNED: lines[head].setdefault(method, []).append((mean(r['n_queries'] for r in some), mean(r['mean'] for r in some)))
         for head, of_head in lines.items():
-            panels[f'{DATA[dataset]}, {size}x{size}: accuracy by {HEADS[head]}, 1-shot (%)'] = {m: sorted(v) for m, v in of_head.items() if len(v) > 2}
+            panels[f'{DATA[dataset]}, {size}x{size}: accuracy by {LEARNED[head]}, 1-shot (%)'] = {m: sorted(v) for m, v in of_head.items() if len(v) > 2}
     return panels
 
 FIGURES = { # place -> what it shows, and against what

@@ -190,11 +190,12 @@ def readable():
             'at its end': reads(), 'queries per image': at_end('queries_per_image', '{:,.0f}'), 'median rank': at_end('judge_rank', '{:.1f}'),
             'loss': at_end('loss', '{:.3f}'), 'diversity': at_end('diversity', '{:.2f}')})
 
+LEARNED = dict(prototype='prototypes', finetune_blank='fine-tuning, blank') # heads by which learning is measured
+
 def learning():
     "What is learned for so many queries, and the paired difference from ours with the same budget, over seeds; a table for each split"
     results = read('learning')
     yield hardware(results)
-    heads = dict(prototype='prototypes', finetune_blank='fine-tuning, blank')
     for (dataset, size, split), own in grouped(results['rows'], 'dataset', 'size', 'split'):
         rows = sorted(((key, list(some)) for key, some in grouped(list(own), 'budget', 'method')), key=lambda r: r[0][0])
         def cell(classifier, shot):
@@ -205,7 +206,7 @@ def learning():
         yield f'### {DATA[dataset].capitalize()} of {size}x{size} pixels, {SPLITS[split]}'
         yield table(rows, method=lambda r: r[0][1], queries=lambda r: count(mean(o['n_queries'] for o in r[1])),
             seeds=lambda r: len({o['seed'] for o in r[1]}),
-            **{f'{name}, {shot}-shot': cell(c, shot) for c, name in heads.items() for shot in (1, 5)})
+            **{f'{name}, {shot}-shot': cell(c, shot) for c, name in LEARNED.items() for shot in (1, 5)})
 
 def costs():
     results = read('queries')
