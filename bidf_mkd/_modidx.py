@@ -790,6 +790,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'bidf_mkd.models.resnet10': ('models.html#resnet10', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.resnet18': ('models.html#resnet18', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.save_tensors': ('models.html#save_tensors', 'bidf_mkd/models.py'),
+                                 'bidf_mkd.models.scale_features': ('models.html#scale_features', 'bidf_mkd/models.py'),
                                  'bidf_mkd.models.seeded': ('models.html#seeded', 'bidf_mkd/models.py')},
             'bidf_mkd.procedural': { 'bidf_mkd.procedural.background': ('procedural.html#background', 'bidf_mkd/procedural.py'),
                                      'bidf_mkd.procedural.coordinates': ('procedural.html#coordinates', 'bidf_mkd/procedural.py'),

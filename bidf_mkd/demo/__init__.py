@@ -47,8 +47,8 @@ LEAN = dict(boundary=False, distil_steps=0) # what does not pay beside many proc
 PLANS = dict(
     glyphs=Plan(8, 60, 200, Config(**LEAN, procedural=5000, images=4, query=7, smoothing_noise=10., flip=False, joint_steps=900, prototype_steps=150,
                                    final_steps=60, budget=100_000)),
-    photos=Plan(20, 250, 600, Config(procedural=4000, query=10, replay_steps=8, patience=2, joint_steps=4000, prototype_steps=1000, final_steps=0,
-                                budget=320_000)))
+    photos=Plan(20, 250, 600, Config(**LEAN, procedural=8000, images=4, query=7, replay_steps=8, patience=2, joint_steps=4000, prototype_steps=1000,
+                                     final_steps=0, budget=320_000)))
 SHOTS, WAY = (1, 5), 5
 
 def changed(

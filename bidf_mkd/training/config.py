@@ -63,6 +63,7 @@ class Config:
     soft:bool = False           # soft labels for replayed images
     replay_steps:int = 20       # meta-steps per visit, at most
     patience:int = 5            # replay ends when the mean loss of this many steps is not below that of as many steps before them
+    feature_scale:float = 3.    # what features are multiplied by before the final replay: gradient steps from a blank head then get further
     final_steps:int = 150       # meta-steps after the last visit
     # joint distillation
     joint_steps:int = 600       # steps before the visits, on procedural images, and again after them, on all images; 0: none, and no cross queries
@@ -76,7 +77,8 @@ class Config:
     prototype_lr:float = 3e-4   # highest learning rate of Adam, one cycle
     prototype_share:float = .5  # of the weights after these steps in the mean with those before
     # head
-    head:str = 'auto'           # of the inner level: trained (the paper's, for APIs of equal ways), support (built from the support set, for any), or auto
+    head:str = 'auto'           # of the inner level: trained (the paper's, for APIs of equal ways) or support (built from the support set, for any);
+                                # auto: where ways are equal, trained, and in replay one of both at random; otherwise support
     visit_way:int = 10          # with heads built from support sets: classes in one visit or replayed task, at most
     # all
     inner_lr:float = .01        # of the gradient steps that adapt the model
@@ -97,14 +99,15 @@ class Config:
             if f.type is int and (not isinstance(v, int) or isinstance(v, bool)): raise ValueError(f'{f.name}: expected a whole number, got {v!r}')
             if f.type in (int, float) and not v >= 0: raise ValueError(f'{f.name}: expected 0 or more, got {v!r}')
         for k in ('procedural_share images steps q mu smoothing_copies smoothing_noise nz ngf distil_batch distil_inner_steps per_class shot query inner_steps '
-                  'meta_batch patience joint_batch joint_lr prototype_way prototype_shot prototype_query prototype_lr inner_lr meta_lr').split():
+                  'meta_batch patience feature_scale joint_batch joint_lr prototype_way prototype_shot prototype_query prototype_lr inner_lr meta_lr').split():
             if not getattr(self, k) > 0: raise ValueError(f'{k}: expected a positive number, got {getattr(self, k)!r}')
         if 0 < self.trust_images < MIN_IMAGES: raise ValueError(f'trust_images: expected 0 or at least {MIN_IMAGES}, got {self.trust_images}')
         for k in 'procedural_share', 'mix', 'prototype_share':
             if not getattr(self, k) <= 1: raise ValueError(f'{k}: expected a share in [0, 1], got {getattr(self, k)!r}')
 
 PAPER = Config(procedural=0, images=30, steps=200, stop_loss=0., q=100, mu=.005, directions='sphere', ngf=64, distil_steps=1, distil_batch=150,
-               mix=1., restyled=False, replay_steps=200, patience=100, joint_steps=0, final_steps=0, head='trained')
+               mix=1., restyled=False, replay_steps=200, patience=100, joint_steps=0, feature_scale=1.,
+               final_steps=0, head='trained')
 PRESETS = dict(default=Config(), paper=PAPER, paper_small=replace(PAPER, images=10, steps=100, q=50, replay_steps=60, distil_steps=5))
 
 # %% ../../nbs/training/1_config.ipynb #61e325f7

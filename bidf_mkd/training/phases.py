@@ -21,7 +21,7 @@ from ..api import Api, ApiError, BudgetExceeded, InvalidAnswer, among_classes, c
 from ..data import Task, as_float
 from ..distillation import STARTS, adapt, kd_loss, maml_loss, mkd_loss, prototype_loss
 from ..estimator import FAMILIES
-from ..models import fused, seeded
+from ..models import fused, scale_features, seeded
 from ..procedural import procedural
 from ..recovery import CANDIDATES, Recovery, crop_flip, evolve, recover, select_starts, smoothed, two_tone
 from ..replay import task_of_answers
@@ -237,7 +237,8 @@ def replay_loss(run:Run, g:torch.Generator)->dict:
     cfg, ways = run.cfg, task_ways(run)
     way = ways[torch.randint(len(ways), (), generator=g)] if len(ways) > 1 else ways[0]
     task = run.memory.sample(way, cfg.shot, cfg.query, g, cfg.mix, cfg.soft, cfg.restyled)
-    loss, acc = maml_loss(run.model, Task(*(o.to(run.device) for o in task)), cfg.inner_lr, cfg.inner_steps, cfg.first_order, STARTS[run.head])
+    head = ('trained', 'support')[torch.randint(2, (), generator=g)] if (cfg.head, run.head) == ('auto', 'trained') else run.head
+    loss, acc = maml_loss(run.model, Task(*(o.to(run.device) for o in task)), cfg.inner_lr, cfg.inner_steps, cfg.first_order, STARTS[head])
     return dict(loss=loss, acc=acc)
 
 def can_replay(run:Run)->bool: return run.memory.ready(min(task_ways(run), default=2), run.cfg.shot + run.cfg.query)
@@ -284,7 +285,8 @@ def prototype_learning(run:Run)->Iterator[dict]:
 
 # %% ../../nbs/training/4_phases.ipynb #c0a769b1
 def final_replay(run:Run)->Iterator[dict]:
-    "Replay tasks from memory after the last visit"
+    "Scale the features, and replay tasks from memory after the last visit"
+    if run.step == 0: scale_features(run.model, run.cfg.feature_scale, torch.rand(8, *run.shape, generator=generator_for(run.cfg.seed)).to(run.device))
     if can_replay(run): yield from meta_steps(run, 'final_replay', replay_loss, run.cfg.meta_batch, run.cfg.final_steps)
 
 # %% ../../nbs/training/4_phases.ipynb #4d35ab3c
