@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accuracy import timed
-from bidf_mkd.demo import plan_for
+from bidf_mkd.demo import WHOLE, plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
 from bidf_mkd.models import conv4, keep_memory, seeded
@@ -22,8 +22,8 @@ BUDGETS = 60_000, 300_000, 1_000_000
 PROTOCOLS = ('prototype', True), ('finetune', True), ('finetune_blank', True)
 KEY = 'dataset', 'size', 'method', 'budget', 'seed'
 CHANGES = {'with boundary query sets': dict(boundary=True), 'with bi-level distillation': dict(distil_steps=Config.distil_steps),
-           'with both': dict(boundary=True, distil_steps=Config.distil_steps), 'without replay': dict(replay_steps=0, final_steps=0),
-           'with trained heads alone': dict(head='trained'), 'with features as they are': dict(feature_scale=1.)}
+           'with both': WHOLE, 'without replay': dict(replay_steps=0, final_steps=0),
+           'with trained heads, features as they are': dict(head='trained', feature_scale=1.)}
 
 def methods(dataset, budget, seed):
     """Settings by name. Two thirds of a budget go into procedural images, and the rest into as many recovered ones as it pays for; or half of it, and the rest

@@ -10,7 +10,7 @@ from statistics import median
 import torch
 from torch.nn import functional as F
 
-from bidf_mkd.demo import plan_for, versions
+from bidf_mkd.demo import WHOLE, plan_for, versions
 from bidf_mkd.data import Episodes, as_float, domain
 from bidf_mkd.estimator import FAMILIES
 from bidf_mkd.evaluation import evaluate_all, paired
@@ -99,8 +99,8 @@ ESTIMATOR = dict(q=100, mu=.005, directions='sphere', steps=200) # the paper's
 def papers_method(cfg, apis):
     """What a budget like ours leaves of the paper's method: without procedural images each set gets about a dozen of its steps, on half of the APIs;
     replay as long as ours is taught in all"""
-    return replace(cfg, procedural=0, joint_steps=0, images=6, query=5, visits=max(1, apis//2), replay_steps=60, patience=20, final_steps=100, stop_loss=0.,
-                   **ESTIMATOR)
+    return replace(cfg, **WHOLE, **ESTIMATOR, head='trained', feature_scale=1., procedural=0, joint_steps=0, images=6, query=5, visits=max(1, apis//2),
+                   replay_steps=60, patience=20, final_steps=100, stop_loss=0.)
 
 def learned(name, budget, apis, episodes, folder, seed=0):
     "Rows of meta-test accuracy after one budget; gains are paired with the paper's method, on the same tasks"

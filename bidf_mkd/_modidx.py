@@ -1043,6 +1043,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'bidf_mkd.training.phases.recovery_settings': ( 'training/phases.html#recovery_settings',
                                                                                           'bidf_mkd/training/phases.py'),
                                           'bidf_mkd.training.phases.replay': ('training/phases.html#replay', 'bidf_mkd/training/phases.py'),
+                                          'bidf_mkd.training.phases.replay_head': ( 'training/phases.html#replay_head',
+                                                                                    'bidf_mkd/training/phases.py'),
                                           'bidf_mkd.training.phases.replay_loss': ( 'training/phases.html#replay_loss',
                                                                                     'bidf_mkd/training/phases.py'),
                                           'bidf_mkd.training.phases.run_phases': ( 'training/phases.html#run_phases',

@@ -13,7 +13,7 @@ from bidf_mkd.data import draw
 from bidf_mkd.estimator import FAMILIES, guided, low_frequency, dct, zo_grad
 from bidf_mkd.http_api import HttpApi
 from bidf_mkd.journal import Journal
-from bidf_mkd.models import conv4, seeded
+from bidf_mkd.models import architecture, conv4, seeded
 from bidf_mkd.recovery import RECIPES, between, evolve, recover, recovery_cost, select_procedural, select_starts, smoothed, two_tone
 from bidf_mkd.replay import Memory
 from bidf_mkd.training import Config, meta_train, visit_cost
@@ -229,7 +229,14 @@ def test_nothing_but_images_leaves():
     assert not last.images.requires_grad and not last.probs.requires_grad
     assert sum(map(len, seen)) == api.n_queries == 2*5*4
 
-def test_learns_from_numpy():
+def squeezenet():
+    "A model of somebody else, without a backbone of its own and without batch normalisation"
+    model = seeded(0, architecture('torchvision/squeezenet1_1'), 5)
+    model.shape = 3, 32, 32
+    return model
+
+@pytest.mark.parametrize('meta', [lambda: seeded(0, conv4, 5, 1, 16, 8), squeezenet], ids=['conv4', 'squeezenet'])
+def test_learns_from_numpy(meta):
     "The whole pipeline on APIs that are plain numpy: nearest mean of drawn characters"
     def nearest(chars):
         means = np.stack([draw(c, 40, size=16, channels=1).float().mean(0).numpy().ravel()/255 for c in chars])
@@ -242,7 +249,7 @@ def test_learns_from_numpy():
     cfg = Config(procedural=0, joint_steps=0, stop_loss=0., images=4, steps=20, q=16, directions='blocks4', nz=16, ngf=4, distil_steps=1, query=2,
                  replay_steps=1, final_steps=2, meta_batch=1)
     memory = Memory()
-    records = list(meta_train(seeded(0, conv4, 5, 1, 16, 8), apis, cfg, memory=memory))
+    records = list(meta_train(meta(), apis, cfg, memory=memory))
     assert records[-1]['kind'] == 'final_replay' and len(memory) == 2*2*20
     assert all(0 < a.n_queries == 2*20*20*17 <= a.budget for a in apis)
     recovered = [r for r in records if r['kind'] == 'support' and r['visit'] == 0]

@@ -106,8 +106,8 @@ class Config:
             if not getattr(self, k) <= 1: raise ValueError(f'{k}: expected a share in [0, 1], got {getattr(self, k)!r}')
 
 PAPER = Config(procedural=0, images=30, steps=200, stop_loss=0., q=100, mu=.005, directions='sphere', ngf=64, distil_steps=1, distil_batch=150,
-               mix=1., restyled=False, replay_steps=200, patience=100, joint_steps=0, feature_scale=1.,
-               final_steps=0, head='trained')
+               mix=1., restyled=False, replay_steps=200, patience=100, joint_steps=0, feature_scale=1., final_steps=0,
+               head='trained')
 PRESETS = dict(default=Config(), paper=PAPER, paper_small=replace(PAPER, images=10, steps=100, q=50, replay_steps=60, distil_steps=5))
 
 # %% ../../nbs/training/1_config.ipynb #61e325f7

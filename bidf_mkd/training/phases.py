@@ -6,9 +6,9 @@
 __all__ = ['SETS', 'PHASES', 'LEARNING', 'leave_out_api', 'trust', 'ask_all_apis', 'ask_api', 'procedural_queries',
            'train_one_cycle', 'distil_jointly', 'pre_distillation', 'choose_starts', 'set_share', 'recovery_settings',
            'recover_set', 'support', 'adapted_student', 'query', 'held_out', 'improves', 'meta_steps', 'bilevel_loss',
-           'distil', 'task_ways', 'replay_loss', 'can_replay', 'replay', 'learns_jointly', 'cross_queries',
-           'all_answers', 'joint_distillation', 'prototype_learning', 'final_replay', 'Phase', 'next_phase',
-           'run_phases']
+           'distil', 'task_ways', 'replay_head', 'replay_loss', 'can_replay', 'replay', 'learns_jointly',
+           'cross_queries', 'all_answers', 'joint_distillation', 'prototype_learning', 'final_replay', 'Phase',
+           'next_phase', 'run_phases']
 
 # %% ../../nbs/training/4_phases.ipynb #b323d756
 import math
@@ -21,7 +21,7 @@ from ..api import Api, ApiError, BudgetExceeded, InvalidAnswer, among_classes, c
 from ..data import Task, as_float
 from ..distillation import STARTS, adapt, kd_loss, maml_loss, mkd_loss, prototype_loss
 from ..estimator import FAMILIES
-from ..models import fused, scale_features, seeded
+from ..models import Classifier, fused, scale_features, seeded
 from ..procedural import procedural
 from ..recovery import CANDIDATES, Recovery, crop_flip, evolve, recover, select_starts, smoothed, two_tone
 from ..replay import task_of_answers
@@ -94,9 +94,9 @@ def train_one_cycle(run:Run, kind:str, losses:Callable, params, lr:float, steps:
 
 def distil_jointly(run:Run, kind:str, x:torch.Tensor, p:torch.Tensor)->Iterator[dict]:
     "Distil the answers of all APIs (n, classes of all) to images (n,c,h,w) into the backbone, with a head for each API"
-    cfg, known, backbone, ways = run.cfg, ~p.isnan(), run.model.backbone, [a.way for a in run.apis]
+    cfg, known, ways = run.cfg, ~p.isnan(), [a.way for a in run.apis]
     if not cfg.joint_steps or not known.any(): return
-    x, p, known = (o[known.any(1)] for o in (x, p, known))
+    backbone, (x, p, known) = run.model.backbone, (o[known.any(1)] for o in (x, p, known))
     head = seeded(cfg.seed, nn.Linear, run.model.head.in_features, sum(ways)).to(run.device) # those of all APIs, side by side
     first = torch.tensor([0, *ways[:-1]]).cumsum(0).to(run.device) # the first class of each
     def loss(g):
@@ -232,13 +232,18 @@ def task_ways(run:Run)->range:
     if run.head == 'trained': return range(run.apis[0].way, run.apis[0].way + 1)
     return range(2, min(run.cfg.visit_way, run.memory.n_ready(run.cfg.shot + run.cfg.query)) + 1)
 
+def replay_head(run:Run, g:torch.Generator)->str: # 'trained' or 'support'
+    "The head that a replayed task begins with: that of the inner level, or by default one of both at random, where both can be"
+    if run.cfg.head != 'auto' or run.head == 'support' or not isinstance(run.model, Classifier): return run.head
+    return ('trained', 'support')[torch.randint(2, (), generator=g)]
+
 def replay_loss(run:Run, g:torch.Generator)->dict:
     "The loss on a task from memory"
     cfg, ways = run.cfg, task_ways(run)
     way = ways[torch.randint(len(ways), (), generator=g)] if len(ways) > 1 else ways[0]
     task = run.memory.sample(way, cfg.shot, cfg.query, g, cfg.mix, cfg.soft, cfg.restyled)
-    head = ('trained', 'support')[torch.randint(2, (), generator=g)] if (cfg.head, run.head) == ('auto', 'trained') else run.head
-    loss, acc = maml_loss(run.model, Task(*(o.to(run.device) for o in task)), cfg.inner_lr, cfg.inner_steps, cfg.first_order, STARTS[head])
+    start = STARTS[replay_head(run, g)]
+    loss, acc = maml_loss(run.model, Task(*(o.to(run.device) for o in task)), cfg.inner_lr, cfg.inner_steps, cfg.first_order, start)
     return dict(loss=loss, acc=acc)
 
 def can_replay(run:Run)->bool: return run.memory.ready(min(task_ways(run), default=2), run.cfg.shot + run.cfg.query)
@@ -270,9 +275,9 @@ def joint_distillation(run:Run)->Iterator[dict]:
 # %% ../../nbs/training/4_phases.ipynb #0cd23883
 def prototype_learning(run:Run)->Iterator[dict]:
     "Learn to tell classes of all APIs apart by prototypes; nothing is learned if there are too few answers for a task"
-    cfg, params = run.cfg, list(run.model.backbone.parameters())
+    cfg = run.cfg
     if not (learns_jointly(run) and cfg.prototype_steps): return
-    x, p = all_answers(run)
+    params, (x, p) = list(run.model.backbone.parameters()), all_answers(run)
     before, p = [o.detach().clone() for o in params], p.cpu()
     def loss(g):
         task = task_of_answers(x, p, cfg.prototype_way, cfg.prototype_shot, cfg.prototype_query, g)
@@ -285,8 +290,9 @@ def prototype_learning(run:Run)->Iterator[dict]:
 
 # %% ../../nbs/training/4_phases.ipynb #c0a769b1
 def final_replay(run:Run)->Iterator[dict]:
-    "Scale the features, and replay tasks from memory after the last visit"
-    if run.step == 0: scale_features(run.model, run.cfg.feature_scale, torch.rand(8, *run.shape, generator=generator_for(run.cfg.seed)).to(run.device))
+    "Make features longer, where a model has them apart from its head, and replay tasks from memory after the last visit"
+    if run.step == 0 and isinstance(run.model, Classifier):
+        scale_features(run.model, run.cfg.feature_scale, torch.rand(8, *run.shape, generator=generator_for(run.cfg.seed)).to(run.device))
     if can_replay(run): yield from meta_steps(run, 'final_replay', replay_loss, run.cfg.meta_batch, run.cfg.final_steps)
 
 # %% ../../nbs/training/4_phases.ipynb #4d35ab3c
