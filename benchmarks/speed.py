@@ -1,8 +1,9 @@
 """How fast the inner workings are: ours against plain loops of the same mathematics, in the same process, side by side.
 
-python benchmarks/speed.py [--episodes 600] [--device cpu] [--threads 1] prints a table and writes results/speed.json. The plain loops are what one writes
-first: one task, one direction at a time, through autograd, and the network in PyTorch's default layout, ReLU before pooling, batches normalised and then
-scaled (exact under every transform; `fused`: by PyTorch's own layer). That both do the same is checked first, in float64."""
+python benchmarks/speed.py [--episodes 600] [--device cpu] [--threads 1] [--only loops steps] prints tables and writes results/speed.json. The plain loops
+are what one writes first: one task, one direction at a time, through autograd, and the network in PyTorch's default layout, ReLU before pooling, batches
+normalised and then scaled (exact under every transform; `fused`: by PyTorch's own layer). That both do the same is checked first, in float64. And how long
+a step of a recovery takes, with what the API takes of it."""
 import argparse, time
 from statistics import median
 
@@ -14,14 +15,18 @@ from torch.nn import functional as F
 from bidf_mkd.api import Api
 from bidf_mkd.data import Episodes, Task, glyphs
 from bidf_mkd.distillation import adapt, maml_loss
-from bidf_mkd.estimator import zo_grad
+from bidf_mkd.estimator import FAMILIES, zo_grad
 from bidf_mkd.evaluation import evaluate
 from bidf_mkd.models import UpsampledConv, Generator, conv4, keep_memory, seeded
-from bidf_mkd.recovery import crop_flip, recover
+from bidf_mkd.recovery import crop_flip, generator, pixels, recover
 from bidf_mkd.zoo import classify
 from queries import write
 
 LR, INNER, Q, MU = .01, 5, 100, .005
+IMAGES = 150    # of a recovery, as in the paper
+SMOOTH = dict(mu=.5, directions=FAMILIES['dct8'])
+STEPS = {'100 directions, all pixels': (dict(q=Q, mu=MU), 64), '100 directions, 8x8 cosines': (dict(q=Q, **SMOOTH), 64),
+         '4 directions, 8x8 cosines': (dict(q=4, **SMOOTH), 24)} # settings, and the width of the generator
 
 class PlainNorm(nn.BatchNorm2d):
     def forward(self, x):
@@ -158,19 +163,38 @@ def measure(device, episodes, repeats):
         yield from row('the same, without a graph', n, shot, plain=lambda: plain_evaluation(same, t, False), ours=lambda: evaluate(model, t))
         yield from row('the same, fused', n, shot, plain=lambda: plain_evaluation(fused, t, False), ours=lambda: evaluate(model, t))
 
+def beyond_the_api(device, repeats):
+    "Rows: seconds of a step, and of the API's answers in it, where the estimator moves pixels and where it trains a generator, too"
+    answer, labels, spent = classify(seeded(1, conv4, 5).to(device)), torch.arange(5, device=device).repeat_interleave(IMAGES//5), [0.]
+    def timed(x):
+        begun = time.perf_counter()
+        try: return answer(x).cpu().to(device) # waits for a GPU
+        finally: spent[0] += time.perf_counter() - begun
+    for name, (settings, ngf) in STEPS.items():
+        for what, trained in {'pixels': pixels(), f'a generator {ngf} wide': generator(ngf=ngf)}.items():
+            steps = recover(Api(timed, 'abcde', (3, 32, 32)), labels, steps=repeats+1, parametrisation=trained, **settings)
+            marks = [(time.perf_counter(), spent[0]) for _ in steps]
+            whole, api = (median(b - a for a, b in zip(m, m[1:])) for m in zip(*marks))
+            print(f'{name:28} {what:20} {whole:6.3f} s a step, of which the API {api:6.3f} s: {100*(whole/api - 1):4.0f}% beyond it', flush=True)
+            yield dict(name=name, trained=what, images=IMAGES, api_seconds=api, step_seconds=whole, beyond=whole/api - 1, device=device,
+                       threads=torch.get_num_threads())
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--device', default='cpu')
     p.add_argument('--episodes', type=int, default=600)
     p.add_argument('--repeats', type=int, default=7)
     p.add_argument('--threads', type=int, default=torch.get_num_threads())
+    p.add_argument('--only', nargs='+', choices=['loops', 'steps'], default=['loops', 'steps'])
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     keep_memory()   # for both
     divergence = agreement(args.device)
     for name, v in divergence.items(): print(f'{name:32} ours and the plain loop differ by {v:.1e}, relatively')
     assert max(divergence.values()) < 1e-9, divergence
-    rows = list(measure(args.device, args.episodes, args.repeats))
-    write('speed', [r | dict(agreement=divergence) for r in rows], ('device', 'threads'))
+    if 'loops' in args.only:
+        rows = list(measure(args.device, args.episodes, args.repeats))
+        write('speed', [r | dict(agreement=divergence) for r in rows], ('device', 'threads'))
+    if 'steps' in args.only: write('steps', list(beyond_the_api(args.device, args.repeats)), ('device', 'threads'))
 
 if __name__ == '__main__': main()

@@ -106,6 +106,7 @@ def zo_grad(
     check_estimate(x, q, mu, chunk)
     base = loss(x) if base is None else base
     if base.shape != x.shape[:1]: raise ValueError(f'expected one loss per image, shape ({len(x)},), got {tuple(base.shape)}')
+    x = x.contiguous() # as directions are: a loss that reads values in order reads them as they lie
     total = torch.zeros_like(x)
     for k in [len(o) for o in torch.arange(q).split(chunk or max(16, CHUNK_NUMBERS//x.numel()))]:
         u, d = directions(x, k, generator) # d: their dimension, or the weight of each (k,1)

@@ -280,5 +280,6 @@ class Generator(nn.Sequential):
             nn.Linear(nz, 2*ngf*top*left), nn.Unflatten(1, (2*ngf, top, left)), nn.BatchNorm2d(2*ngf),
             *block(2*ngf, 2*ngf), *block(2*ngf, ngf), nn.Conv2d(ngf, channels, 3, padding=1), nn.Sigmoid())
         self.to(memory_format=torch.channels_last)
+        self[2].register_forward_pre_hook(channels_last) # all layers that follow keep this layout
 
     def forward(self, z): return super().forward(z)[...,:self.size[0],:self.size[1]]

@@ -38,7 +38,7 @@ def black_box_loss(
     p = api(render(x.detach()).detach())
     if student is not None: same = (log_s.argmax(1) == p.argmax(1)).float()
     at = log_s if log_s is None else log_s.detach()
-    moved = lambda m: inversion_loss(api(render(m).clamp(0, 1)), labels, at, same, lam)
+    moved = lambda m: inversion_loss(api(render(m).clamp_(0, 1)), labels, at, same, lam)
     loss = zo_loss(moved, x, base=inversion_loss(p, labels, at, same, lam), **zo)
     if student is not None:
         own = inversion_loss(p, labels, log_s, same, lam)   # its value cancels out, its gradient at the student's answers stays

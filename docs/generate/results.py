@@ -292,6 +292,13 @@ def speed():
             'plain (s)': lambda r: f'{r["plain_seconds"]:.3f}', 'ours (s)': lambda r: f'{r["ours_seconds"]:.3f}',
             'times faster': lambda r: f'{r["ratio"]:.2f}'})
 
+def steps():
+    results = read('steps')
+    yield hardware(results)
+    yield table(results['rows'], **{'the estimator asks for': lambda r: r['name'], 'what is trained': lambda r: r['trained'],
+        'the API (s)': lambda r: f'{r["api_seconds"]:.3f}', 'the step (s)': lambda r: f'{r["step_seconds"]:.3f}',
+        'beyond the API': lambda r: f'{r["beyond"]:.0%}'})
+
 def medians(rows, *keys):
     "One row for each value of `keys`: medians of all other numbers, and the worst ratio"
     for _, own in grouped(rows, *keys):
@@ -343,8 +350,8 @@ def scale():
 # the page
 
 TABLES = {f.__name__: f for f in (
-    demo, cifar_fs, paper, accuracy, folder, digits, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, http,
-    batch, live, visitors, scale)}
+    demo, cifar_fs, paper, accuracy, folder, digits, budget, readable, learning, costs, reveals, learned_from_less, untrusted, ablation, speed, steps,
+    http, batch, live, visitors, scale)}
 
 def filled(text, tables=TABLES):
     "A page with today's tables between its marks `<!-- table: NAME -->` and `<!-- end -->`"
