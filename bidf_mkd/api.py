@@ -235,7 +235,9 @@ def check_answers(p:torch.Tensor, n:int, classes:tuple[str, ...], tolerance:floa
     p = p.detach().float()
     told = p.cpu().numpy() # numpy is faster for a few numbers
     low, high = told.min(), told.max()
-    if not (low >= -tolerance and high <= 1+tolerance): raise InvalidAnswer(f'the answers are no probabilities: values from {low:.3g} to {high:.3g}')
+    if not (low >= -tolerance and high <= 1+tolerance):
+        hint = "; if they are logits, `adapted(f, answers='logits')` makes probabilities of them" if low < 0 and np.isfinite([low, high]).all() else ''
+        raise InvalidAnswer(f'the answers are no probabilities: values from {low:.3g} to {high:.3g}{hint}')
     worst, digit = np.abs(told.sum(1) - 1).max(), .1 if np.abs(10*told - np.round(10*told)).max() < 1e-4 else .01
     if worst > tolerance + min(digit/2*len(classes), .9):
         raise InvalidAnswer(f'the answers are no probabilities: they should sum to 1, one is off by {worst:.3g}')
