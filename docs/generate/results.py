@@ -25,6 +25,8 @@ POLICIES = {
 
 # tables
 
+def heading(dataset): return DATA[dataset][0].upper() + DATA[dataset][1:]
+
 def table(rows, **columns):
     "A table in Markdown: a function row -> cell for each title"
     lines = [columns, ['---']*len(columns), *([f(r) for f in columns.values()] for r in rows)]
@@ -168,7 +170,7 @@ def paper():
                 return over_seeds([(a['mean'] - b['mean'], hypot(a['ci95'], b['ci95'])) for a, b in pairs])
             return cell
         def columns(f): return {f'{c}, {shot}-shot': f(c, shot) for c in ('finetune_blank', 'finetune', 'prototype') for shot in (1, 5)}
-        yield f'### {DATA[dataset].capitalize()} of {size}x{size} pixels, {apis} APIs, {len(seeds)} seed' + 's'*(len(seeds) > 1)
+        yield f'### {heading(dataset)} of {size}x{size} pixels, {apis} APIs, {len(seeds)} seed' + 's'*(len(seeds) > 1)
         yield table(methods, method=str, **columns(accuracy), queries=lambda m: count(mean(at[m, 'prototype', 1, s]['n_queries'] for s in seeds)))
         yield table(PARTS, **{'what it is worth': str}, **columns(worth))
 
@@ -204,7 +206,7 @@ def learning():
                 behind = [(o['gain'], o['gain_ci95']) for o in some if o['method'] != 'ours' and 'gain' in o] # where ours was measured, too
                 return f'{mean(o["mean"] for o in some):.1f}' + (f' ({over_seeds(behind)})' if behind else '')
             return text
-        yield f'### {DATA[dataset].capitalize()} of {size}x{size} pixels, {SPLITS[split]}'
+        yield f'### {heading(dataset)} of {size}x{size} pixels, {SPLITS[split]}'
         yield table(rows, method=lambda r: r[0][1], queries=lambda r: count(mean(o['n_queries'] for o in r[1])),
             seeds=lambda r: len({o['seed'] for o in r[1]}),
             **{f'{name}, {shot}-shot': cell(c, shot) for c, name in LEARNED.items() for shot in (1, 5)})
@@ -276,7 +278,7 @@ def ablation():
     for (dataset,), own in grouped(results['rows'], 'dataset'):
         own = list(own)
         def cell(r): return (interval if r['method'] == own[0]['method'] else difference)(r)
-        yield f'### {DATA[dataset].capitalize() if dataset == "glyphs" else DATA[dataset]}'
+        yield f'### {heading(dataset)}'
         yield f'{own[0]["n"]} tasks, seed {own[0]["seed"]}.'
         yield by_method(own, cell)
 
