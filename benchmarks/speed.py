@@ -1,9 +1,9 @@
 """How fast the inner workings are: ours against plain loops of the same mathematics, in the same process, side by side.
 
-python benchmarks/speed.py [--episodes 600] [--device cpu] [--threads 1] [--only loops steps] prints tables and writes results/speed.json. The plain loops
-are what one writes first: one task, one direction at a time, through autograd, and the network in PyTorch's default layout, ReLU before pooling, batches
-normalised and then scaled (exact under every transform; `fused`: by PyTorch's own layer). That both do the same is checked first, in float64. And how long
-a step of a recovery takes, with what the API takes of it."""
+python benchmarks/speed.py [--episodes 600] [--device cpu] [--threads 1] [--only loops steps] prints tables and writes results/speed.json and
+results/steps.json. The plain loops are what one writes first: one task, one direction at a time, through autograd, and the network in PyTorch's default
+layout, ReLU before pooling, batches normalised and then scaled (exact under every transform; `fused`: by PyTorch's own layer). That both do the same is
+checked first, in float64. The steps are those of a recovery: how long one takes, and how much of it the API."""
 import argparse, time
 from statistics import median
 
