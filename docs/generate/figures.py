@@ -37,12 +37,14 @@ FIGURES = { # place -> what it shows, and against what
 def digest(panels): return hashlib.sha256(json.dumps(panels).encode()).hexdigest()[:16]
 
 def draw(panels, across, path):
-    "A panel for each title, with a line for each method, against what goes `across`"
+    "A panel for each title, with a line for each method, in the same colour in all panels, against what goes `across`"
+    tab20 = matplotlib.colormaps['tab20'].colors
+    colours = dict(zip(dict.fromkeys(method for lines in panels.values() for method in lines), tab20[::2] + tab20[1::2], strict=False))
     with matplotlib.rc_context(STYLE):
         fig, axes = plt.subplots(len(panels), 1, figsize=(7.5, 3*len(panels)), squeeze=False, layout='constrained')
         for ax, (title, lines) in zip(axes[:,0], panels.items()):
-            for (method, points), colour in zip(lines.items(), matplotlib.colormaps['tab20'].colors[::2] + matplotlib.colormaps['tab20'].colors[1::2]):
-                ax.plot(*zip(*points), marker='o', ms=3, lw=1.4, label=method, color=colour)
+            for method, points in lines.items():
+                ax.plot(*zip(*points), marker='o', ms=3, lw=1.4, label=method, color=colours[method])
             ax.set(xscale='log', xlabel=across, ylim=(0, None))
             ax.set_title(title, loc='left', fontsize=9)
             ax.xaxis.set_major_formatter(lambda v, _: f'{v:,.0f}')
