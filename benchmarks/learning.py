@@ -1,5 +1,5 @@
-"""What is learned for how many queries: from images made by each recipe, from procedural images alone, by the paper's method, and by ours with
-and without parts of it, on the same APIs and seeds.
+"""What is learned for how many queries: from images made by each recipe, from procedural images that are replayed as they are, by the paper's method, and
+by ours with and without parts of it, on the same APIs and seeds.
 
 python benchmarks/learning.py [--data glyphs cifar_fs] [--size 16] [--budgets 60000 300000 1000000] [--seeds 0 1 2] [--methods ...] prints accuracies on tasks
 of meta-val and meta-test and writes results/learning.json after each run. Runs that are in it are not done again; one that was interrupted goes on where
@@ -39,7 +39,7 @@ def methods(dataset, budget, seed):
     recipes = dict(readable=made('readable', cfg.q + 1)) if dataset == 'glyphs' else dict(photographs=made('photographs', 16))
     if dataset == 'glyphs': recipes['readable, no procedural images'] = made('readable', cfg.q + 1, procedural=0)
     return dict(ours=ours) | recipes | {
-        'procedural images alone': replace(ten, procedural=min(budget//APIS, MOST)), # the surest of them are remembered as they are
+        'procedural images, replayed': replace(ten, procedural=min(budget//APIS, MOST)), # the surest of them are remembered as they are
         "the paper's method": replace(PRESETS['paper_small'], flip=cfg.flip, q=q, steps=budget//APIS//100//(q + 1), budget=budget, seed=seed)} | {
         k: replace(ours, **change) for k, change in CHANGES.items()}
 

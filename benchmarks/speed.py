@@ -15,18 +15,17 @@ from torch.nn import functional as F
 from bidf_mkd.api import Api
 from bidf_mkd.data import Episodes, Task, glyphs
 from bidf_mkd.distillation import adapt, maml_loss
-from bidf_mkd.estimator import FAMILIES, zo_grad
+from bidf_mkd.estimator import zo_grad
 from bidf_mkd.evaluation import evaluate
 from bidf_mkd.models import UpsampledConv, Generator, conv4, keep_memory, seeded
-from bidf_mkd.recovery import crop_flip, generator, pixels, recover
+from bidf_mkd.recovery import SMOOTH, crop_flip, generator, pixels, recover
 from bidf_mkd.zoo import classify
 from queries import write
 
 LR, INNER, Q, MU = .01, 5, 100, .005
 IMAGES = 150    # of a recovery, as in the paper
-SMOOTH = dict(mu=.5, directions=FAMILIES['dct8'])
-STEPS = {'100 directions, all pixels': (dict(q=Q, mu=MU), 64), '100 directions, 8x8 cosines': (dict(q=Q, **SMOOTH), 64),
-         '4 directions, 8x8 cosines': (dict(q=4, **SMOOTH), 24)} # settings, and the width of the generator
+STEPS = {'100 directions, all pixels': (dict(q=Q, mu=MU), 64), '100 directions, 8x8 cosines': (SMOOTH | dict(q=Q), 64),
+         '4 directions, 8x8 cosines': (SMOOTH, 24)} # settings, and the width of the generator
 
 class PlainNorm(nn.BatchNorm2d):
     def forward(self, x):
