@@ -5,6 +5,7 @@ python benchmarks/recovery.py [--data glyphs] [--apis 5] [--seeds 3] [--methods 
 (rows of methods that were not asked for stay in it) and prints a table."""
 import argparse, itertools
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,7 +17,8 @@ from bidf_mkd.data import as_float, domain
 from bidf_mkd.demo import plan_for
 from bidf_mkd.estimator import dct, low_frequency, sphere
 from bidf_mkd.judge import train_judge
-from bidf_mkd.recovery import (RECIPES, SMOOTH, evolve, free_colours, generator, in_views, joint, luminance, pixels, readable_recipe, recover,
+from bidf_mkd.procedural import fit_decoder, procedural
+from bidf_mkd.recovery import (RECIPES, SMOOTH, evolve, free_colours, generator, in_views, joint, latents, luminance, pixels, readable_recipe, recover,
                               select_procedural, smoothed, tempered)
 from bidf_mkd.recovery.sketch import sketch
 from bidf_mkd.zoo import Zoo, scenario
@@ -32,6 +34,15 @@ def revealing(api, policy):
     "The API behind an output policy"
     return Api(api, api.classes, api.shape, reveals=policy)
 
+@cache
+def decoder(shape):
+    "A generator that has learned to make procedural images, which takes no query"
+    return fit_decoder(as_float(procedural(4000, shape[0], shape[1:])))
+
+def decoded(images, seed, g):
+    "A parametrisation: the latent vectors of this generator"
+    return latents(decoder(tuple(images.shape[1:])), 64)(images, seed, g)
+
 def methods(dataset, flip):
     """Settings of `recover`, by name; those of `readable` are found by the API's answers. `asked` makes the API that is asked of the one to invert and of
     another one with the same classes"""
@@ -40,6 +51,8 @@ def methods(dataset, flip):
         'generator, 8x8 cosines': plain | SMOOTH,
         'generator, 4x4 cosines': plain | SMOOTH | dict(directions=low_frequency(4, dct)),
         'generator, sphere': plain | SMOOTH | dict(directions=sphere),
+        'pixels': plain | SMOOTH | dict(parametrisation=pixels()),
+        'latents of a decoder': plain | dict(q=4, mu=1., directions=low_frequency(1), parametrisation=decoded),
         'luminance': plain | SMOOTH | dict(parametrisation=luminance(flip=flip)),
         'free colours': READABLE | dict(parametrisation=free_colours())}
     if dataset == 'glyphs': return both | {
