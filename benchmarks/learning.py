@@ -1,5 +1,5 @@
 """What is learned for how many queries: from images made by each recipe, from procedural images that are replayed as they are, by the paper's method, and
-by ours with and without parts of it, on the same APIs and seeds.
+by ours with and without parts of it, on the same APIs and seeds; and what the same networks can do before they learn.
 
 python benchmarks/learning.py [--data glyphs cifar_fs] [--size 16] [--budgets 60000 300000 1000000] [--seeds 0 1 2] [--methods ...] prints accuracies on tasks
 of meta-val and meta-test and writes results/learning.json after each run. Runs that are in it are not done again; one that was interrupted goes on where
@@ -8,7 +8,7 @@ import argparse, itertools, json
 from dataclasses import replace
 from pathlib import Path
 
-from accuracy import timed
+from accuracy import FIRST, timed
 from bidf_mkd.demo import WHOLE, plan_for
 from bidf_mkd.data import Episodes, domain
 from bidf_mkd.evaluation import evaluate_all, paired
@@ -43,16 +43,22 @@ def methods(dataset, budget, seed):
         "the paper's method": replace(PRESETS['paper_small'], flip=cfg.flip, q=q, steps=budget//APIS//100//(q + 1), budget=budget, seed=seed)} | {
         k: replace(ours, **change) for k, change in CHANGES.items()}
 
-def measure(method, cfg, d, zoo, tasks):
+def untrained(d, seed): return seeded(seed, conv4, 5, *d.shape[:2])
+
+def scored(model, tasks, **about):
     "A row for each split, shot and classifier, with the accuracy of each task"
-    model, apis = seeded(cfg.seed, conv4, 5, *d.shape[:2]), [zoo.api(i) for i in range(APIS)]
-    path = zoo.path/f"{method.replace(' ', '-')}.{cfg.budget}.checkpoint"
-    seconds = timed(meta_train(model, apis, cfg, path), path.with_suffix('.seconds'))
     for (split, shot), t in tasks.items():
         for (classifier, transductive), s in evaluate_all(model, t, PROTOCOLS).items():
-            yield s, dict(dataset=d.name, size=d.size, apis=APIS, method=method, budget=cfg.budget, seed=cfg.seed, split=split, way=5, shot=shot,
-                          classifier=classifier, transductive=transductive, mean=100*s.mean, ci95=100*s.ci95, n=len(s.acc),
-                          n_queries=sum(a.n_queries for a in apis), images=cfg.images, steps=cfg.steps, procedural=cfg.procedural, seconds=seconds)
+            yield s, about | dict(split=split, way=5, shot=shot, classifier=classifier, transductive=transductive, mean=100*s.mean, ci95=100*s.ci95,
+                                  n=len(s.acc))
+
+def measure(method, cfg, d, zoo, tasks):
+    "What a method learns from the APIs"
+    model, apis = untrained(d, cfg.seed), [zoo.api(i) for i in range(APIS)]
+    path = zoo.path/f"{method.replace(' ', '-')}.{cfg.budget}.checkpoint"
+    seconds = timed(meta_train(model, apis, cfg, path), path.with_suffix('.seconds'))
+    return scored(model, tasks, dataset=d.name, size=d.size, apis=APIS, method=method, budget=cfg.budget, seed=cfg.seed, seconds=seconds,
+                  n_queries=sum(a.n_queries for a in apis), images=cfg.images, steps=cfg.steps, procedural=cfg.procedural)
 
 def test_tasks(d, n, seed):
     "Tasks by split and shot"
@@ -75,9 +81,13 @@ def main():
         d, zoo = domain(name, args.size), Zoo(args.folder/f'learning_{name}_{args.size}_{seed}')
         list(zoo.build(scenario('ss', [d], APIS, seed=seed), {d.name: d.load('meta_train')}, plan_for(name, seed).api_steps))
         tasks = test_tasks(d, args.episodes, seed)
+        known = json.loads(path.read_text())['rows'] if path.exists() else []
+        at = lambda budget: {r['method'] for r in known if (r['dataset'], r['size'], r['budget'], r['seed']) == (name, d.size, budget, seed)}
+        if not at(0):
+            first = scored(untrained(d, seed), tasks, dataset=name, size=d.size, apis=APIS, method=FIRST, budget=0, seed=seed, seconds=0., n_queries=0)
+            write('learning', [row for _, row in first], KEY)
         for budget in args.budgets:
-            known = json.loads(path.read_text())['rows'] if path.exists() else []
-            done = {r['method'] for r in known if (r['dataset'], r['size'], r['budget'], r['seed']) == (name, d.size, budget, seed)}
+            done = at(budget)
             todo = {m: cfg for m, cfg in methods(name, budget, seed).items() if m == 'ours' or m not in done and m in (args.methods or [m])}
             reference = {}
             for method, cfg in todo.items() if todo.keys() - done else ():

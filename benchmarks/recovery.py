@@ -57,6 +57,7 @@ def methods(dataset, flip):
         'free colours': READABLE | dict(parametrisation=free_colours())}
     if dataset == 'glyphs': return both | {
         'readable, 98 steps': READABLE | dict(steps=98, lr=3e-3),
+        'readable, 98 steps, temperature 4': READABLE | dict(steps=98, asked=lambda api, _: tempered(api, 4.)), # as in the report of a demo
         'two-tone, 4x4 cosines': READABLE | dict(directions=low_frequency(4, dct)),
         'two-tone, 16x16 cosines': READABLE | dict(directions=low_frequency(16, dct)),
         'two-tone, sphere': READABLE | dict(directions=sphere),

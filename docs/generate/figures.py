@@ -6,18 +6,29 @@ from statistics import mean
 
 import matplotlib
 from matplotlib import pyplot as plt
-from results import DATA, LEARNED, ROOT, grouped, only, read
+from results import DATA, LEARNED, ROOT, grouped, heading, only, read
 
 STYLE = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': .3, 'svg.hashsalt': 'bidf_mkd',
          'svg.fonttype': 'none', 'figure.facecolor': 'white', 'legend.frameon': False}
+
+PARTS = { # what recipes differ in -> those that are compared, and where this is not all of them, with `readable`
+    ('glyphs', 'what is trained'): ['generator, 8x8 cosines', 'luminance', 'free colours', 'pixels', 'latents of a decoder', 'sketch'],
+    ('glyphs', 'along which directions'): ['two-tone, 16x16 cosines', 'two-tone, 4x4 cosines', 'two-tone, sphere', 'generator, 8x8 cosines',
+                                           'generator, 4x4 cosines', 'generator, sphere'],
+    ('glyphs', 'for which loss, in how many steps'): ['two-tone, temperature 4', 'two-tone, two APIs agree', 'readable, 98 steps',
+                                                      'readable, 98 steps, temperature 4', 'cheapest'],
+    ('cifar_fs', 'what is trained, or bred'): ['evolution, 9 generations', 'best of 4,000 procedural images', 'these, refined', 'generator, 8x8 cosines',
+                                               'generator, 4x4 cosines', 'luminance', 'pixels', 'latents of a decoder', 'cheapest', 'paper']}
 
 def readable():
     "What the open judge names against queries per image: panel -> method -> points"
     def points(rows):
         prices = [list(at) for _, at in grouped(list(rows), 'price')]
         return sorted((mean(r['queries_per_image'] for r in at), 100*mean(r['judge_top1'] for r in at)) for at in prices)
-    return {f'{DATA[d]}: images that the open judge names (%)': {recipe: points(own) for (recipe,), own in grouped(list(rows), 'recipe')}
-            for (d,), rows in grouped(read('recovery')['rows'], 'dataset')}
+    lines = {key: points(own) for key, own in grouped(read('recovery')['rows'], 'dataset', 'recipe')}
+    if other := lines.keys() - {(d, m) for (d, _), methods in PARTS.items() for m in ('readable', *methods)}: raise ValueError(f'no panel shows {other}')
+    return {f'{heading(d)}, {part}: images that the open judge names (%)': {m: lines[d, m] for m in ('readable', *methods) if (d, m) in lines}
+            for (d, part), methods in PARTS.items()}
 
 def learning():
     "Accuracy with one image per class against queries in all: panel -> method -> points, means over seeds, of what was measured at three budgets or more"
@@ -38,8 +49,9 @@ def digest(panels): return hashlib.sha256(json.dumps(panels).encode()).hexdigest
 
 def draw(panels, across, path):
     "A panel for each title, with a line for each method, in the same colour in all panels, against what goes `across`"
-    tab20 = matplotlib.colormaps['tab20'].colors
-    colours = dict(zip(dict.fromkeys(method for lines in panels.values() for method in lines), tab20[::2] + tab20[1::2], strict=False))
+    strong, dull = (matplotlib.colormaps[name].colors for name in ('tab20', 'tab20b'))
+    methods = dict.fromkeys(method for lines in panels.values() for method in lines)
+    colours = dict(zip(methods, strong[::2] + strong[1::2] + dull[::2], strict=False))
     with matplotlib.rc_context(STYLE):
         fig, axes = plt.subplots(len(panels), 1, figsize=(7.5, 3*len(panels)), squeeze=False, layout='constrained')
         for ax, (title, lines) in zip(axes[:,0], panels.items()):
