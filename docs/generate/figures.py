@@ -6,7 +6,7 @@ from statistics import mean
 
 import matplotlib
 from matplotlib import pyplot as plt
-from results import DATA, LEARNED, ROOT, grouped, heading, only, read
+from results import LEARNED, ROOT, grouped, heading, only, read
 
 STYLE = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': .3, 'svg.hashsalt': 'bidf_mkd',
          'svg.fonttype': 'none', 'figure.facecolor': 'white', 'legend.frameon': False}
@@ -31,15 +31,12 @@ def readable():
             for (d, part), methods in PARTS.items()}
 
 def learning():
-    "Accuracy with one image per class against queries in all: panel -> method -> points, means over seeds, of what was measured at three budgets or more"
+    "Accuracy with one image per class against queries in all: panel -> method -> points, of one seed, for what has three budgets or more, or needs none"
     panels = {}
-    for (dataset, size), own in grouped(only(read('learning')['rows'], split='meta_test', shot=1), 'dataset', 'size'):
-        lines = {head: {} for head in LEARNED}
-        for (method, head, _), some in grouped(list(own), 'method', 'classifier', 'budget'):
-            some = list(some)
-            if head in LEARNED: lines[head].setdefault(method, []).append((mean(r['n_queries'] for r in some), mean(r['mean'] for r in some)))
-        for head, of_head in lines.items():
-            panels[f'{DATA[dataset]}, {size}x{size}: accuracy by {LEARNED[head]}, 1-shot (%)'] = {m: sorted(v) for m, v in of_head.items() if len(v) > 2}
+    for (dataset, size, head), own in grouped(only(read('learning')['rows'], split='meta_test', shot=1, seed=0), 'dataset', 'size', 'classifier'):
+        lines = {method: sorted((r['n_queries'], r['mean']) for r in some) for (method,), some in grouped(list(own), 'method')}
+        shown = {m: points for m, points in lines.items() if len(points) > 2 or not points[0][0]}
+        if head in LEARNED: panels[f'{heading(dataset)}, {size}x{size}: accuracy by {LEARNED[head]}, 1-shot (%)'] = shown
     return panels
 
 FIGURES = { # place -> what it shows, and against what
@@ -56,7 +53,8 @@ def draw(panels, across, path):
         fig, axes = plt.subplots(len(panels), 1, figsize=(7.5, 3*len(panels)), squeeze=False, layout='constrained')
         for ax, (title, lines) in zip(axes[:,0], panels.items()):
             for method, points in lines.items():
-                ax.plot(*zip(*points), marker='o', ms=3, lw=1.4, label=method, color=colours[method])
+                if points[0][0]: ax.plot(*zip(*points), marker='o', ms=3, lw=1.4, label=method, color=colours[method])
+                else: ax.axhline(points[0][1], ls='--', lw=1, label=method, color='grey') # it takes no queries
             ax.set(xscale='log', xlabel=across, ylim=(0, None))
             ax.set_title(title, loc='left', fontsize=9)
             ax.xaxis.set_major_formatter(lambda v, _: f'{v:,.0f}')
