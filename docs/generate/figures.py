@@ -11,7 +11,7 @@ from results import LEARNED, ROOT, grouped, heading, only, read
 STYLE = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': .3, 'svg.hashsalt': 'bidf_mkd',
          'svg.fonttype': 'none', 'figure.facecolor': 'white', 'legend.frameon': False}
 
-PARTS = { # what recipes differ in -> those that are compared, and where this is not all of them, with `readable`
+PARTS = { # what recipes differ in -> those that are compared with `readable`
     ('glyphs', 'what is trained'): ['generator, 8x8 cosines', 'luminance', 'free colours', 'pixels', 'latents of a decoder', 'sketch'],
     ('glyphs', 'along which directions'): ['two-tone, 16x16 cosines', 'two-tone, 4x4 cosines', 'two-tone, sphere', 'generator, 8x8 cosines',
                                            'generator, 4x4 cosines', 'generator, sphere'],
@@ -36,7 +36,8 @@ def learning():
     for (dataset, size, head), own in grouped(only(read('learning')['rows'], split='meta_test', shot=1, seed=0), 'dataset', 'size', 'classifier'):
         lines = {method: sorted((r['n_queries'], r['mean']) for r in some) for (method,), some in grouped(list(own), 'method')}
         shown = {m: points for m, points in lines.items() if len(points) > 2 or not points[0][0]}
-        if head in LEARNED: panels[f'{heading(dataset)}, {size}x{size}: accuracy by {LEARNED[head]}, 1-shot (%)'] = shown
+        if head not in LEARNED or len(max(lines.values(), key=len)) < 3: continue
+        panels[f'{heading(dataset)}, {size}x{size}: accuracy by {LEARNED[head]}, 1-shot (%)'] = shown
     return panels
 
 FIGURES = { # place -> what it shows, and against what
