@@ -65,6 +65,7 @@ def methods(dataset, flip):
         'two-tone, four views at once': READABLE | dict(steps=147, asked=lambda api, _: in_views(api, 4)),
         'two-tone, two APIs agree': READABLE | dict(steps=295, asked=lambda api, other: joint([api, other])),
         'readable, one digit': READABLE | dict(asked=lambda api, _: revealing(api, 'digits_1')),
+        'readable, one digit, mu=4': READABLE | dict(mu=4., asked=lambda api, _: revealing(api, 'digits_1')),
         'readable, labels alone': READABLE | dict(asked=lambda api, _: revealing(api, 'label_only')),
         'readable, labels alone, smoothed': READABLE | dict(asked=lambda api, _: smoothed(revealing(api, 'label_only'), 8, 10.)), # 8 times as many queries
         'sketch': dict(start=sketch(), steps=0)}

@@ -17,7 +17,7 @@ PARTS = { # what recipes differ in -> those that are compared with `readable`
                                            'generator, 4x4 cosines', 'generator, sphere'],
     ('glyphs', 'for which loss, in how many steps'): ['two-tone, temperature 4', 'two-tone, two APIs agree', 'readable, 98 steps',
                                                       'readable, 98 steps, temperature 4', 'cheapest'],
-    ('glyphs', 'what an API reveals'): ['readable, one digit', 'readable, labels alone'],
+    ('glyphs', 'what an API reveals'): ['readable, one digit', 'readable, one digit, mu=4', 'readable, labels alone', 'readable, labels alone, smoothed'],
     ('cifar_fs', 'what is trained, or bred'): ['evolution, 9 generations', 'best of 4,000 procedural images', 'these, refined', 'generator, 8x8 cosines',
                                                'generator, 4x4 cosines', 'luminance', 'pixels', 'latents of a decoder', 'cheapest', 'paper']}
 
