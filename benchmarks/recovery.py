@@ -18,8 +18,8 @@ from bidf_mkd.demo import plan_for
 from bidf_mkd.estimator import dct, low_frequency, sphere
 from bidf_mkd.judge import train_judge
 from bidf_mkd.procedural import fit_decoder, procedural
-from bidf_mkd.recovery import (RECIPES, SMOOTH, evolve, free_colours, generator, in_views, joint, latents, luminance, pixels, readable_recipe, recover,
-                              select_procedural, smoothed, tempered)
+from bidf_mkd.recovery import (LITTLE_TOLD, RECIPES, SMOOTH, Recovery, evolve, free_colours, generator, in_views, joint, known_loss, latents, luminance, pixels,
+                               readable_recipe, recover, select_procedural, tempered)
 from bidf_mkd.recovery.sketch import sketch
 from bidf_mkd.zoo import Zoo, scenario
 from queries import write
@@ -43,11 +43,29 @@ def decoded(images, seed, g):
     "A parametrisation: the latent vectors of this generator"
     return latents(decoder(tuple(images.shape[1:])), 64)(images, seed, g)
 
+def with_true_gradients(net, labels, seed):
+    "What `readable` would recover if the API were no black box: the same steps with the gradients of its network. Takes no query"
+    g = torch.Generator().manual_seed(seed)
+    own = READABLE['parametrisation'](torch.zeros(len(labels), *net.shape), seed, g)
+    opt, rows = torch.optim.Adam(own.weights, own.lr, betas=(.5, .999)), torch.arange(len(labels))
+    for _ in range(READABLE['steps']):
+        v, render = own.sample(rows, g)
+        loss = torch.nn.functional.cross_entropy(net(render(v)), labels)
+        opt.zero_grad(); loss.backward(inputs=own.weights); opt.step()
+    with torch.no_grad():
+        v, render = own.sample(rows, None)
+        x = render(v)
+        p = net(x).softmax(1)
+        return Recovery(x, labels, p, known_loss(x, p, labels), 0, READABLE['steps'])
+
 def methods(dataset, flip):
-    """Settings of `recover`, by name; those of `readable` are found by the API's answers. `asked` makes the API that is asked of the one to invert and of
-    another one with the same classes"""
+    """Settings of `recover`, by name; where there are none, they are found by the API's answers; None: `with_true_gradients`. `asked` makes the API that is
+    asked of the one to invert and of another one with the same classes"""
     plain = dict(parametrisation=generator(ngf=24, flip=flip), steps=400)
-    both = dict(readable=None, cheapest=RECIPES['cheapest'], paper=RECIPES['paper'] | dict(parametrisation=generator(flip=flip))) | {
+    one_digit, labels = (dict(asked=lambda api, _, told=told: revealing(api, told)) for told in ('digits_1', 'label_only'))
+    both = dict(readable={}, cheapest=RECIPES['cheapest'], paper=RECIPES['paper'] | dict(parametrisation=generator(flip=flip))) | {
+        'readable, one digit': one_digit,
+        'readable, labels alone': labels,
         'generator, 8x8 cosines': plain | SMOOTH,
         'generator, 4x4 cosines': plain | SMOOTH | dict(directions=low_frequency(4, dct)),
         'generator, sphere': plain | SMOOTH | dict(directions=sphere),
@@ -56,6 +74,7 @@ def methods(dataset, flip):
         'luminance': plain | SMOOTH | dict(parametrisation=luminance(flip=flip)),
         'free colours': READABLE | dict(parametrisation=free_colours())}
     if dataset == 'glyphs': return both | {
+        'true gradients, no black box': None,
         'readable, 98 steps': READABLE | dict(steps=98, lr=3e-3),
         'readable, 98 steps, temperature 4': READABLE | dict(steps=98, asked=lambda api, _: tempered(api, 4.)), # as in the report of a demo
         'two-tone, 4x4 cosines': READABLE | dict(directions=low_frequency(4, dct)),
@@ -64,10 +83,9 @@ def methods(dataset, flip):
         'two-tone, temperature 4': READABLE | dict(asked=lambda api, _: tempered(api, 4.)),
         'two-tone, four views at once': READABLE | dict(steps=147, asked=lambda api, _: in_views(api, 4)),
         'two-tone, two APIs agree': READABLE | dict(steps=295, asked=lambda api, other: joint([api, other])),
-        'readable, one digit': READABLE | dict(asked=lambda api, _: revealing(api, 'digits_1')),
-        'readable, one digit, mu=4': READABLE | dict(mu=4., asked=lambda api, _: revealing(api, 'digits_1')),
-        'readable, labels alone': READABLE | dict(asked=lambda api, _: revealing(api, 'label_only')),
-        'readable, labels alone, smoothed': READABLE | dict(asked=lambda api, _: smoothed(revealing(api, 'label_only'), 8, 10.)), # 8 times as many queries
+        'one digit, settings as for all digits': READABLE | one_digit,
+        'labels alone, settings as for all digits': READABLE | labels,
+        'labels alone, eight times the price': READABLE | LITTLE_TOLD['label_only']['readable'] | dict(steps=1190, lr=2e-3) | labels,
         'sketch': dict(start=sketch(), steps=0)}
     return both | {
         'evolution, 9 generations': dict(start=evolve(2000, first=16, generations=9, children=16, views=1, keep=12), steps=0),
@@ -76,7 +94,7 @@ def methods(dataset, flip):
         'best of 4,000 procedural images': dict(start=select_procedural(4000), steps=0),
         'these, refined': dict(start=select_procedural(4000), steps=200, lr=.05, parametrisation=pixels(), **SMOOTH | dict(directions=low_frequency(4, dct)))}
 
-def measure(judge, api, other, settings, seed):
+def measure(judge, api, other, net, settings, seed):
     "A row for each price that the recovery passes, and one for its end"
     labels = torch.arange(api.way).repeat_interleave(IMAGES)
     names, due = [api.classes[k] for k in labels], list(PRICES)
@@ -84,9 +102,13 @@ def measure(judge, api, other, settings, seed):
         reading = judge.read(r.images, names)
         return dict(queries_per_image=(pilot + r.n_queries)/len(labels), loss=r.loss.mean().item(), judge_top1=reading.top(), judge_top5=reading.top(5),
                     judge_rank=reading.rank.median().item(), judge_real_accuracy=judge.real.top(), diversity=judge.diversity(r.images, labels))
-    settings, before = settings or readable_recipe(api, seed=seed), None
-    pilot, asked = api.n_queries, settings.get('asked', lambda api, _: api)(api, other)
-    for r in recover(asked, labels, seed=seed, **{k: v for k, v in settings.items() if k != 'asked'}):
+    def records():
+        if settings is None: return [with_true_gradients(net, labels, seed)]
+        asked = settings.get('asked', lambda api, _: api)(api, other)
+        return recover(asked, labels, seed=seed, **({k: v for k, v in settings.items() if k != 'asked'} or readable_recipe(asked, seed=seed)))
+    before, recovered = None, records()
+    pilot = api.n_queries
+    for r in recovered:
         if before and due and pilot + r.n_queries > due[0]*len(labels): # the last one that this price pays for
             yield row(before) | dict(price=due[0])
             due = [p for p in due if pilot + r.n_queries <= p*len(labels)]
@@ -138,7 +160,8 @@ def main():
             if args.methods and method not in args.methods: continue
             new = []
             for i, seed in itertools.product(range(args.apis), range(args.seeds)):
-                new += [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in measure(judge, zoo.api(i), others.api(i), settings, seed)]
+                own = measure(judge, zoo.api(i), others.api(i), zoo.model(i), settings, seed)
+                new += [dict(dataset=name, recipe=method, api=i, seed=seed) | r for r in own]
                 print(new[-1], flush=True)
             write('recovery', new, ('dataset', 'recipe'))
             rows += new

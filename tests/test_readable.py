@@ -11,8 +11,8 @@ from bidf_mkd.data import draw
 from bidf_mkd.estimator import low_frequency
 from bidf_mkd.http_api import HttpApi
 from bidf_mkd.models import Generator, conv4, seeded
-from bidf_mkd.recovery import (RECIPES, free_colours, generator, in_views, joint, latents, luminance, pixels, readable_recipe, recover, recovery_cost, smoothed,
-                               tempered, two_tone)
+from bidf_mkd.recovery import (LITTLE_TOLD, RECIPES, free_colours, generator, in_views, joint, latents, luminance, pixels, readable_recipe, recover,
+                               recovery_cost, smoothed, tempered, two_tone, what_is_told)
 from bidf_mkd.recovery.sketch import sketch
 from bidf_mkd.serve import app, listen, server
 from bidf_mkd.zoo import classify, fit
@@ -89,13 +89,17 @@ def test_a_person_can_go_on_from_a_kept_set(letters):
     *_, more = recover(api, wanted, start=stopped, steps=5, q=4, mu=.5, directions=SHORT['directions'])
     assert more.n_queries == stopped.n_queries + 5*3*5 == api.n_queries and (more.loss <= stopped.loss).all()
 
-@pytest.mark.parametrize('reveals', ['probabilities', 'digits_1', 'label_only'])
-def test_readable_images_of_apis_that_tell_little(letters, reveals):
-    api, wanted = Api(letters, 'LOX', (3, 16, 16), reveals=reveals), torch.arange(3).repeat_interleave(2)
-    asked, sure = (smoothed(api, 8, 4.) if reveals == 'label_only' else api), lambda x: letters(x).gather(1, wanted[:,None]).mean()
-    price = recovery_cost(6, **SHORT)*asked.cost_per_image
-    first, *_, last = recover(asked, wanted, **SHORT)
-    assert api.n_queries == last.n_queries == price and sure(last.images) > max(.5, sure(first.images))
+@pytest.mark.parametrize('reveals, pilot', dict(probabilities=40, digits_1=40, label_only=160).items())
+@pytest.mark.parametrize('channels', [1, 3])
+def test_the_answers_tell_which_recipe_suits_an_api_that_tells_little(letters, reveals, pilot, channels):
+    known = lambda x: letters(x.expand(-1, 3, -1, -1))
+    api, wanted = Api(known, 'LOX', (channels, 16, 16), reveals=reveals), torch.arange(3).repeat_interleave(2)
+    recipe = readable_recipe(api)
+    pilot = 2*pilot if channels == 3 else 40 # exchanged channels have to matter before they can tell anything
+    assert api.n_queries == pilot and recipe == RECIPES['readable'] | LITTLE_TOLD.get(reveals, {}).get('readable', {})
+    short, sure = recipe | dict(steps=60, shown_every=10), lambda x: known(x).gather(1, wanted[:,None]).mean()
+    first, *_, last = recover(api, wanted, **short)
+    assert api.n_queries - pilot == last.n_queries == recovery_cost(6, **short) and sure(last.images) > max(.5, sure(first.images))
 
 def test_readable_images_over_http(letters):
     wanted = torch.arange(3)
@@ -109,10 +113,15 @@ def test_readable_images_over_http(letters):
         short = recipe | dict(steps=100)
         price = recovery_cost(3, **short)
         *_, last = recover(api, wanted, **short)
-        assert recipe is RECIPES['readable'] and pilot == 80 and last.n_queries == price == api.n_queries - pilot and not last.stopped
+        assert recipe == RECIPES['readable'] and pilot == 80 and last.n_queries == price == api.n_queries - pilot and not last.stopped
         direct = list(recover(Api(letters, 'LOX', (3, 16, 16)), wanted, **short))[-1]
         assert torch.allclose(direct.images, last.images, atol=1e-3) and (last.probs.argmax(1) == wanted).all()
     finally:
         running.should_exit = True
         thread.join()
         place.close()
+
+def test_an_api_that_is_always_sure_is_told_from_one_that_rounds():
+    sure = torch.tensor([[1 - 1e-3, 1e-3]]).repeat(3, 1)
+    said = {'label_only': torch.eye(2), 'digits_1': torch.tensor([[.3, .7], [1., 0.]]), 'probabilities': sure}
+    assert {k: what_is_told(p) for k, p in said.items()} == {k: k for k in said}

@@ -44,7 +44,7 @@ def real_examples(
 
 # %% ../../nbs/demo/1_pictures.ipynb #813a6993
 READABLE = 5 # classes
-PILOT, SHARED, EACH = 80, 500, 500 # queries: to choose a recipe; for all images together; per image
+PILOT, SHARED, EACH = 320, 500, 500 # queries: to choose a recipe, for all images together, per image
 SOFTER = 4. # the temperature of the answers
 
 def most_queries(way:int)->int:
@@ -53,8 +53,8 @@ def most_queries(way:int)->int:
 
 def short_recipe(api:Api, seed:int)->tuple[Api, dict]: # whom to ask, and arguments of `recover`
     "The recipe that suits an API, at a sixth of its price; in so few steps, drawings come out better of softened answers"
-    recipe = readable_recipe(api, PILOT//2, seed)
-    if recipe['steps']: return tempered(api, SOFTER), recipe | dict(steps=98)
+    recipe = readable_recipe(api, seed=seed)
+    if recipe['steps']: return tempered(api, SOFTER), recipe | dict(steps=recipe['steps']//6)
     return api, recipe | dict(start=evolve(SHARED, first=32, generations=14, children=15))
 
 def readable_images(

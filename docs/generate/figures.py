@@ -16,10 +16,12 @@ PARTS = { # what recipes differ in -> those that are compared with `readable`
     ('glyphs', 'along which directions'): ['two-tone, 16x16 cosines', 'two-tone, 4x4 cosines', 'two-tone, sphere', 'generator, 8x8 cosines',
                                            'generator, 4x4 cosines', 'generator, sphere'],
     ('glyphs', 'for which loss, in how many steps'): ['two-tone, temperature 4', 'two-tone, two APIs agree', 'readable, 98 steps',
-                                                      'readable, 98 steps, temperature 4', 'cheapest'],
-    ('glyphs', 'what an API reveals'): ['readable, one digit', 'readable, one digit, mu=4', 'readable, labels alone', 'readable, labels alone, smoothed'],
+                                                      'readable, 98 steps, temperature 4', 'cheapest', 'true gradients, no black box'],
+    ('glyphs', 'what an API reveals'): ['readable, one digit', 'one digit, settings as for all digits', 'readable, labels alone',
+                                        'labels alone, settings as for all digits', 'labels alone, eight times the price'],
     ('cifar_fs', 'what is trained, or bred'): ['evolution, 9 generations', 'best of 4,000 procedural images', 'these, refined', 'generator, 8x8 cosines',
-                                               'generator, 4x4 cosines', 'luminance', 'pixels', 'latents of a decoder', 'cheapest', 'paper']}
+                                               'generator, 4x4 cosines', 'luminance', 'pixels', 'latents of a decoder', 'cheapest', 'paper'],
+    ('cifar_fs', 'what an API reveals'): ['readable, one digit', 'readable, labels alone']}
 
 def readable():
     "What the open judge names against queries per image: panel -> method -> points"
@@ -60,6 +62,7 @@ def draw(panels, across, path):
             ax.set(xscale='log', xlabel=across, ylim=(0, None))
             ax.set_title(title, loc='left', fontsize=9)
             ax.xaxis.set_major_formatter(lambda v, _: f'{v:,.0f}')
+            ax.xaxis.set_minor_formatter(lambda v, _: '')
             ax.legend(loc='center left', bbox_to_anchor=(1, .5), fontsize=8)
         fig.savefig(path, metadata=dict(Date=None, Description=f'numbers {digest(panels)}'))
         plt.close(fig)
