@@ -104,8 +104,8 @@ def measure(judge, api, other, net, settings, seed):
                     judge_rank=reading.rank.median().item(), judge_real_accuracy=judge.real.top(), diversity=judge.diversity(r.images, labels))
     def records():
         if settings is None: return [with_true_gradients(net, labels, seed)]
-        asked = settings.get('asked', lambda api, _: api)(api, other)
-        return recover(asked, labels, seed=seed, **({k: v for k, v in settings.items() if k != 'asked'} or readable_recipe(asked, seed=seed)))
+        asked, own = settings.get('asked', lambda api, _: api)(api, other), {k: v for k, v in settings.items() if k != 'asked'}
+        return recover(asked, labels, seed=seed, **(own or readable_recipe(asked, seed=seed)))
     before, recovered = None, records()
     pilot = api.n_queries
     for r in recovered:

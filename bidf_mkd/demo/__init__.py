@@ -278,7 +278,7 @@ def show_readable(apis:dict[str, Api], memory:Memory, cfg:Config, shape:tuple[in
     name = cheapest_api(apis)
     api = apis[name]
     left = min(cfg.budget - sum(a.n_queries + a.n_failed for a in apis.values()), cfg.budget_per_api - api.n_queries - api.n_failed)
-    wanted = [c for *_, classes in recovered_sheets(memory, {name: api.classes}, 1) for c in classes] if cfg.smoothing_copies == 1 else []
+    wanted = [c for *_, classes in recovered_sheets(memory, {name: api.classes}, 1) for c in classes]
     images, n = readable_images(api, wanted, shape, left, out/'readable.answers', cfg.seed)
     log.add(dict(method='all', kind='readable_images', step=0))
     return {name: images} if images else {}, n

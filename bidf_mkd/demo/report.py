@@ -114,7 +114,7 @@ def learning_sections(results:dict, cfg:Config, memory:Memory, apis:dict, log, e
     tasks = [viz.task_sheet(memory.sample(5, 1, 3, generator_for(i), restyled=True), title=f'Task {i+1}') for i in tasks]
     real = " 'real': an image that the API was trained on, for comparison; the method has never seen one."*bool(examples)
     few = ''.join(f" 'readable': one image per class, recovered afterwards from {name} for {results['picture_queries']:,} queries in all. "
-                  'About half of the characters can be read at this price, few where labels alone are told; photographs show little. '
+                  'About half of the characters can be read at this price, fewer where an API tells little; photographs show little. '
                   'Nothing was learned from it.' for name in readable)
     return [
         ('What was done', f"[results.json](results.json) has all numbers of this page. Settings: {changed_settings(cfg)}.", fact_columns(results, cfg)),

@@ -264,13 +264,13 @@ COLOUR_MATTERS = dict( # the share of probability that moves to other classes wh
     label_only=.25)                     # characters .05 to .22, photographs .29 to .54 (160 images)
 
 def what_is_told(p:torch.Tensor)->str: # 'label_only', 'digits_1' or 'probabilities'
-    "How much answers (n,way) tell: labels alone, probabilities of one digit, or more"
-    if (p.amax(1) == 1).all(): return 'label_only'
-    return 'digits_1' if (10*p - (10*p).round()).abs().max() < 1e-4 else 'probabilities'
+    "How much answers (n,way) of an API itself, of all its classes, tell: labels alone, probabilities of one digit, or more"
+    if ((p == 0) | (p == 1)).all(): return 'label_only'
+    return 'digits_1' if (p == p.round(decimals=1)).all() else 'probabilities'
 
 def readable_recipe(
     api:Api,
-    n:int=40,       # procedural images, four times as many if labels alone are told; in colour each is asked about twice
+    n:int=40,       # procedural images; if in colour, each is asked about twice, and there are four times as many if labels alone are told
     seed:int=0
 )->dict:            # arguments of `recover`
     "The recipe whose images a person can read, for this API: found by its answers alone. An API of grey images is taken to be one of shapes"
@@ -278,7 +278,9 @@ def readable_recipe(
     p, name = api(x[:n]), 'readable'
     told = what_is_told(p)
     if api.shape[0] > 1:
-        if told == 'label_only': p = torch.cat([p, api(x[n:])])
+        more = 3*n if told == 'label_only' else 0
+        api.afford(n + 2*more)
+        if more: p = torch.cat([p, api(x[n:])])
         if (p - api(x[:len(p)].roll(1, 1))).abs().sum(1).mean().item()/2 > COLOUR_MATTERS[told]: name = 'photographs'
     return RECIPES[name] | LITTLE_TOLD.get(told, {}).get(name, {})
 
