@@ -29,14 +29,15 @@ LITTLE = dict(procedural=1000, images=8, query=5, joint_steps=1000, prototype_st
 
 KEY = 'scenario', 'dataset', 'seed', 'arch', 'method'
 FIRST, SAME = 'random initialisation', 'procedural images alone'
-FEWER = dict(procedural=2000, procedural_share=1., images=1, query=1, budget=60_000) # two thirds of the budget, and what the rest pays for
+BUDGETS = {'ours, at most 60,000 queries': dict(procedural=2000, procedural_share=1., images=1, query=1, budget=60_000),
+           'ours, at most 300,000 queries': dict(procedural=14_000, procedural_share=1., budget=300_000)} # of 20 APIs
 UNLABELLED, LABELLED = 'ours, asked about real images', 'real images with their labels'
 
 def methods(cfg, zoo, n):
     "Settings, the APIs that are asked, and the phase that it ends with"
     best = max(range(n), key=lambda i: zoo.card(i)['accuracy'])
-    fewer = {'ours, at most 60,000 queries': (replace(cfg, **FEWER), range(n), '')} if n*cfg.procedural > FEWER['budget'] else {}
-    return {SAME: (cfg, range(n), 'support'), 'ours': (cfg, range(n), '')} | fewer | {"paper's method": (papers_method(cfg, n), range(n), ''),
+    others = {k: (replace(cfg, **own), range(n), '') for k, own in BUDGETS.items()} if n == 20 else {}
+    return {SAME: (cfg, range(n), 'support'), 'ours': (cfg, range(n), '')} | others | {"paper's method": (papers_method(cfg, n), range(n), ''),
             'single best API': (cfg, [best], ''),
             'without meta-learning': (replace(cfg, distil_steps=0, replay_steps=0, prototype_steps=0, final_steps=0), range(n), '')}
 
