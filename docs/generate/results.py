@@ -97,7 +97,7 @@ def cifar_fs():
     yield protocols(with_before(only(results['rows'], dataset='cifar_fs', scenario='ss', arch='conv4', seed=0), 'random initialisation', 'ours'))
 
 ORDER = ('random initialisation', "paper's method", 'procedural images alone', 'single best API', 'without meta-learning', 'ours',
-         'ours, asked about real images', 'real images with their labels')
+         'ours, at most 60,000 queries', 'ours, at most 300,000 queries', 'ours, asked about real images', 'real images with their labels')
 HEADS = { # title -> classifier and queries
     **{c: (c, 'balanced') for c in ('prototype', 'finetune', 'transductive')},
     'transductive, unbalanced queries': ('transductive', 'unbalanced'), 'finetune, blank': ('finetune_blank', 'balanced')}
