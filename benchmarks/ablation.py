@@ -32,7 +32,7 @@ INSTEAD = {
     'no restyling': dict(restyled=False),
     'heads built from support sets': dict(head='support')}
 APIS = 4
-BEFORE = WHOLE | dict(procedural=1000, head='trained', feature_scale=1.) # as it was measured
+BEFORE = WHOLE | dict(procedural=1000, head='trained', feature_scale=1., answers=False) # as it was measured
 SHORT = dict(glyphs=BEFORE | dict(images=10, query=9, joint_steps=600, prototype_steps=0),
              photos=BEFORE | dict(images=8, query=5, joint_steps=500, prototype_steps=150))
 

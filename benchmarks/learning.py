@@ -29,8 +29,8 @@ def methods(dataset, budget, seed):
     """Settings by name. Two thirds of a budget go into procedural images, and the rest into as many recovered ones as it pays for; or half of it, and the rest
     into 10 images per class and set. The paper's method gets half as many directions as steps, as in its preset"""
     cfg = plan_for(dataset, seed).cfg
-    cfg = replace(cfg, procedural=min(budget//APIS*2//3, MOST), procedural_share=1., budget=budget)
-    if dataset != 'glyphs': cfg = replace(cfg, joint_steps=600, prototype_steps=150) # of 4,000 and 1,000, for time
+    cfg = replace(cfg, procedural=min(budget//APIS*2//3, MOST), procedural_share=1., budget=budget, answers=False) # the last as it was measured
+    if dataset != 'glyphs': cfg = replace(cfg, joint_steps=600, prototype_steps=150) # of 3,000 and 1,000, for time
     per_set = lambda cfg: (budget - APIS*cfg.procedural)/(2*APIS)/5 # queries per class
     images = max(1, int(per_set(cfg)/(cfg.steps*(cfg.q + 1) + APIS)))
     ours, ten = replace(cfg, images=images, query=min(9, 2*images - 1)), replace(cfg, images=10, query=9, procedural=min(budget//APIS//2, MOST))

@@ -23,7 +23,7 @@ from .api import count_of
 from .data import IMAGES, Task, as_float, colour, crop_square, decode, folder_files, in_8_bits, kinds_of, link_fault
 from .distillation import centre_features, prototype_distances
 from .evaluation import HEADS, fit_classifier, predict_logits
-from .models import BatchNorm, Classifier, architecture, calibrate, load_tensors, save_tensors
+from .models import BatchNorm, Classifier, architecture, calibrate, load_tensors, load_weights, save_tensors
 from .procedural import procedural
 from .sources import onnx_session, optional_module
 
@@ -218,8 +218,7 @@ def model_of(
 )->Classifier:
     "The meta model that a file describes"
     try:
-        model = architecture(card['arch'])(len(tensors['head.bias']), *card['shape'][:2])
-        model.load_state_dict(tensors)
+        model = load_weights(architecture(card['arch'])(len(tensors['head.bias']), *card['shape'][:2]), tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as e:
         raise ValueError(f'{file} was written by another version of bidf_mkd, or is no meta model: {str(e).splitlines()[0]}') from e
     return with_statistics(model)

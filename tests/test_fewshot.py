@@ -15,7 +15,7 @@ from sklearn.utils import estimator_checks
 from bidf_mkd import fewshot
 from bidf_mkd.data import draw
 from bidf_mkd.fewshot import HEADS, FewShotClassifier, as_images, classify_page, name_files, query_files, support_files
-from bidf_mkd.models import calibrate, conv4, load_tensors, resnet10, save_tensors, seeded
+from bidf_mkd.models import calibrate, conv4, load_tensors, predict_answers, resnet10, save_tensors, seeded
 from project import command_here
 
 CLASSES = '| bar', '■', '•'
@@ -132,11 +132,15 @@ def test_export(whole, folders):
     assert [p.name for p in folders.glob('model.onnx*')] == ['model.onnx']
 
 @torch.no_grad()
-def test_export_of_a_resnet(tmp_path):
-    FewShotClassifier(seeded(0, resnet10, 5, 1, 32)).save(tmp_path/'m.safetensors')
+@pytest.mark.parametrize('model', [seeded(0, resnet10, 5, 1, 32), predict_answers(seeded(0, conv4, 5, 1, 32), (5, 3))], ids=['resnet', 'with answers'])
+def test_saved_and_exported(model, tmp_path):
+    FewShotClassifier(model).save(tmp_path/'m.safetensors')
     assert command_here('export', tmp_path/'m.safetensors', '--onnx', tmp_path/'m.onnx')[0] == 0
-    x = torch.rand(3, 1, 32, 32)
-    assert np.abs(features(tmp_path/'m.onnx', x) - FewShotClassifier.load(tmp_path/'m.safetensors').model.backbone(x).numpy()).max() < 1e-4
+    again, x = FewShotClassifier.load(tmp_path/'m.safetensors').model, torch.rand(3, 1, 32, 32)
+    assert torch.equal(again.train().backbone(x), model.train().backbone(x))
+    onnx = features(tmp_path/'m.onnx', x)
+    assert onnx.shape == model.backbone(x).shape
+    assert np.abs(onnx - FewShotClassifier.load(tmp_path/'m.safetensors').model.backbone(x).numpy()).max() < 1e-4
 
 @pytest.mark.parametrize('module', ['onnxscript', 'onnxruntime'])
 def test_export_names_what_is_not_installed(whole, tmp_path, monkeypatch, module):

@@ -71,7 +71,7 @@ def add_demo(commands):
     p.add_argument('--budget', type=int, help='the most images that may be sent to all APIs together (default: depends on the data set)')
     p.add_argument('--apis', type=int, help='number of APIs (default: depends on the data set, or all models of --api)')
     p.add_argument('--episodes', type=int, help='meta-test episodes per number of shots (default: depends on the data set)')
-    p.add_argument('--arch', default='conv4', help=f'architecture of the meta model: {META_MODELS} (default: conv4)')
+    p.add_argument('--arch', help=f'architecture of the meta model: {META_MODELS} (default: depends on the data set)')
     p.add_argument('-p', nargs=2, action='append', default=[], metavar=('NAME', 'VALUE'),
                    help='a setting of the method (a field of training.Config), for example: -p joint_steps 0')
     p.add_argument('--api', metavar='URL', help='learn from the models of this server (see bidf-mkd serve); its token, if any, is taken from BIDF_MKD_TOKEN')
@@ -113,7 +113,7 @@ def parser()->Parser:
 def run_demo(args):
     "`bidf-mkd demo`"
     if args.seed < 0: raise ValueError(f'--seed: expected 0 or more, got {args.seed}')
-    check_arch(args.arch)
+    if args.arch: check_arch(args.arch)
     options = server_options(args)
     n = count_models(args.api, args.apis, **options) if args.api else args.apis
     plan = plan_for(args.dataset, args.seed, args.budget, n, args.episodes, args.p, args.reveals, args.accepts, args.arch)

@@ -19,7 +19,7 @@ from .apis import print_table
 from .runs import writing
 
 # %% ../../nbs/cli/3_models.ipynb #5ff53d5b
-META_MODELS = f'{", ".join(ARCHITECTURES)} or conv4-WIDTH'
+META_MODELS = f'{", ".join(ARCHITECTURES)} or conv4-WIDTH, also with a width for each layer'
 
 def check_arch(name:str):
     "Raise unless this is the architecture of a meta model"

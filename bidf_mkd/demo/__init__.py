@@ -48,8 +48,8 @@ WHOLE = dict(boundary=True, distil_steps=Config.distil_steps) # the parts of the
 PLANS = dict(
     glyphs=Plan(8, 60, 200, Config(**LEAN, procedural=5000, images=4, query=7, smoothing_noise=10., flip=False, joint_steps=900, prototype_steps=150,
                                    final_steps=60, budget=100_000)),
-    photos=Plan(20, 250, 600, Config(**LEAN, procedural=8000, images=4, query=7, replay_steps=8, patience=2, joint_steps=4000, prototype_steps=1000,
-                                     final_steps=0, budget=320_000)))
+    photos=Plan(20, 250, 300, Config(**LEAN, procedural=8000, images=4, query=7, replay_steps=8, patience=2, joint_steps=3000, answers=True,
+                                      prototype_steps=1000, final_steps=0, budget=320_000), arch='conv4-32-64-128-256'))
 SHOTS, WAY = (1, 5), 5
 
 def changed(
@@ -75,13 +75,13 @@ def plan_for(
     apis:int|None=None, episodes:int|None=None, # likewise
     changes:Sequence[tuple[str, str]]=(), # names and values of settings (`Config`)
     reveals:Sequence[str]=('probabilities',), accepts:str='float', # policies of the APIs
-    arch:str='conv4'        # of the meta model, see `models.architecture`
+    arch:str|None=None      # of the meta model, see `models.architecture`; that of the plan by default
 )->Plan:
     "The plan of a demo, with some of its values replaced"
     plan = PLANS.get(dataset, PLANS['photos'])
     cfg = changed(plan.cfg, changes, seed=seed, budget=plan.cfg.budget if budget is None else budget)
     plan = replace(plan, apis=plan.apis if apis is None else apis, episodes=plan.episodes if episodes is None else episodes, cfg=cfg,
-                   policies=dict(reveals=list(reveals), accepts=accepts), arch=arch)
+                   policies=dict(reveals=list(reveals), accepts=accepts), arch=arch or plan.arch)
     least = 2*visit_cost(replace(cfg, steps=1)) + 3*cfg.trust_images*plan.apis
     if cfg.budget < least: raise ValueError(f'a budget of {count_of(cfg.budget, "query")} does not pay for one visit to an API; expected at least {least:,}')
     for k, least in dict(apis=1, episodes=2).items():
@@ -166,6 +166,7 @@ def methods_of(cfg:Config, ablations:bool=False)->dict[str, Config]:
     bilevel = {'bi-level, with boundary sets': WHOLE}
     others = ({'no boundary set': dict(boundary=False)} if cfg.boundary else bilevel) | {
         'no replay': dict(replay_steps=0, final_steps=0), 'no procedural images': dict(procedural=0), 'no joint distillation': dict(joint_steps=0)}
+    if cfg.answers: others['answers not among the features'] = dict(answers=False)
     if cfg.prototype_steps: others['no prototypes'] = dict(prototype_steps=0)
     return dict(bidf_mkd=cfg) | ({name: replace(cfg, **change) for name, change in others.items()} if ablations else {})
 

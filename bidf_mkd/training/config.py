@@ -67,6 +67,7 @@ class Config:
     final_steps:int = 150       # meta-steps after the last visit
     # joint distillation
     joint_steps:int = 600       # steps before the visits, on procedural images, and again after them, on all images; 0: none, and no cross queries
+    answers:bool = False        # what the meta model predicts that the APIs answer becomes part of its features (see `models.Answers`)
     joint_batch:int = 128       # images per step
     joint_lr:float = 3e-3       # highest learning rate of Adam, one cycle
     # prototypes, after joint distillation

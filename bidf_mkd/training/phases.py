@@ -14,14 +14,13 @@ __all__ = ['SETS', 'PHASES', 'LEARNING', 'leave_out_api', 'trust', 'ask_all_apis
 import math
 from typing import Callable, Iterator, NamedTuple, Sequence
 import torch
-from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 from ..api import Api, ApiError, BudgetExceeded, InvalidAnswer, among_classes, count_of, with_classes
 from ..data import Task, as_float
 from ..distillation import STARTS, adapt, kd_loss, maml_loss, mkd_loss, prototype_loss
 from ..estimator import FAMILIES
-from ..models import Classifier, fused, scale_features, seeded
+from ..models import Answers, Classifier, fused, scale_features, seeded
 from ..procedural import procedural
 from ..recovery import CANDIDATES, Recovery, crop_flip, evolve, recover, select_starts, smoothed, two_tone
 from ..replay import task_of_answers
@@ -96,16 +95,18 @@ def distil_jointly(run:Run, kind:str, x:torch.Tensor, p:torch.Tensor)->Iterator[
     "Distil the answers of all APIs (n, classes of all) to images (n,c,h,w) into the backbone, with a head for each API"
     cfg, known, ways = run.cfg, ~p.isnan(), [a.way for a in run.apis]
     if not cfg.joint_steps or not known.any(): return
-    backbone, (x, p, known) = run.model.backbone, (o[known.any(1)] for o in (x, p, known))
-    head = seeded(cfg.seed, nn.Linear, run.model.head.in_features, sum(ways)).to(run.device) # those of all APIs, side by side
+    backbone, answers = run.model.backbone, run.model.answers
+    if answers: backbone = backbone[0]
+    else: answers = seeded(cfg.seed, Answers, run.model.head.in_features, ways).to(run.device) # thrown away at the end
+    with torch.no_grad(): answers.heads.weight[~known.any(0)] = 0. # what an API that was left out would answer is the same for all images
+    x, p, known = (o[known.any(1)] for o in (x, p, known))
     first = torch.tensor([0, *ways[:-1]]).cumsum(0).to(run.device) # the first class of each
     def loss(g):
         rows = torch.randint(len(x), (cfg.joint_batch,), generator=g).to(run.device)
         at = known[rows]
         with fused(run.model): z = backbone(crop_flip(x[rows], g, 2, cfg.flip))
-        log_q = torch.cat([o.log_softmax(1) for o in head(z).split(ways, 1)], 1)
-        return dict(loss=F.kl_div(log_q[at], p[rows][at], reduction='sum')/int(at[:,first].sum()))
-    yield from train_one_cycle(run, kind, loss, [*backbone.parameters(), *head.parameters()], cfg.joint_lr, cfg.joint_steps)
+        return dict(loss=F.kl_div(answers.log_probs(z)[at], p[rows][at], reduction='sum')/int(at[:,first].sum()))
+    yield from train_one_cycle(run, kind, loss, [*backbone.parameters(), *answers.parameters()], cfg.joint_lr, cfg.joint_steps)
 
 def pre_distillation(run:Run)->Iterator[dict]:
     "Joint distillation of the answers to the procedural images"

@@ -15,7 +15,7 @@ import numpy as np, torch
 from torch import nn
 from ..api import Api, resized
 from ..data import as_float
-from ..models import check_same_settings, load_tensors, save_tensors
+from ..models import check_same_settings, load_tensors, predict_answers, save_tensors
 from ..procedural import procedural
 from ..replay import Memory
 from .config import Config, classes_per_visit, head_for, visit_cost
@@ -40,14 +40,14 @@ class Run:
         self.model, self.apis, self.cfg, self.memory, self.checkpoint = model, apis, cfg, memory, checkpoint
         self.held_out = Memory(cfg.per_class) if held_out is None else held_out
         ways = [a.way for a in apis]
+        if cfg.joint_steps and cfg.answers: predict_answers(model, ways, cfg.seed)
         self.head, self.visit_ways = head_for(cfg, ways), classes_per_visit(cfg, ways)
         self.opt = torch.optim.Adam(model.parameters(), cfg.meta_lr)
         self.ledger = Ledger(apis, cfg.budget, cfg.budget_per_api)
         self.visit, self.phase, self.step, self.losses, self.sets, self.answers, self.left_out = 0, 'trust', 0, [], {}, {}, {}
         self.chosen = None # classes of the API that are visited, by number; None: all
         self.n_procedural = self.affordable_images()
-        if checkpoint and checkpoint.exists(): load_run(self)
-        elif checkpoint: begin_run(self)
+        if checkpoint: (load_run if checkpoint.exists() else begin_run)(self)
 
     @property
     def index(self)->int:
