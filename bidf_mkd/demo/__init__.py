@@ -48,7 +48,7 @@ WHOLE = dict(boundary=True, distil_steps=Config.distil_steps) # the parts of the
 PLANS = dict(
     glyphs=Plan(8, 60, 200, Config(**LEAN, procedural=5000, images=4, query=7, smoothing_noise=10., flip=False, joint_steps=900, prototype_steps=150,
                                    final_steps=60, budget=100_000)),
-    photos=Plan(20, 250, 300, Config(**LEAN, procedural=8000, images=4, query=7, replay_steps=8, patience=2, joint_steps=3000, answers=True,
+    photos=Plan(20, 250, 200, Config(**LEAN, procedural=8000, images=4, query=7, replay_steps=8, patience=2, joint_steps=3000, answers=True,
                                       prototype_steps=1000, final_steps=0, budget=320_000), arch='conv4-32-64-128-256'))
 SHOTS, WAY = (1, 5), 5
 
