@@ -83,7 +83,8 @@ def measure(name, seed, steps, images, archs, folder, episodes):
                 gain, gain_ci95 = (100*o for o in paired(v, first.setdefault((shot, classifier, transductive), v)))
                 rows.append(dict(dataset=name, seed=seed, images=kind, arch=arch, features=features, steps=steps, shot=shot, classifier=classifier, n=episodes,
                                  transductive=transductive, mean=100*v.mean, ci95=100*v.ci95, gain=gain, gain_ci95=gain_ci95) | made)
-            print(f'{name} seed {seed} {kind:15} {arch:20} {features:22}', *(f"{r['mean']:.1f} ({r['gain']:+.1f} ± {r['gain_ci95']:.1f})" for r in rows), flush=True)
+            told = (f"{r['mean']:.1f} ({r['gain']:+.1f} ± {r['gain_ci95']:.1f})" for r in rows)
+            print(f'{name} seed {seed} {kind:15} {arch:20} {features:22}', *told, flush=True)
             write('student', rows, KEY)
 
 def main():

@@ -217,16 +217,17 @@ class Answers(nn.Module):
         ways:Sequence[int]  # classes of each API
     ):
         super().__init__()
-        self.register_buffer('ways', torch.tensor(ways))
+        self.each = list(ways)
+        self.register_buffer('ways', torch.tensor(self.each)) # for who reads the weights (`load_weights`)
         self.register_buffer('length', torch.tensor(LENGTH))
         self.heads = nn.Linear(d, sum(ways))    # those of all APIs, side by side
 
     def log_probs(self, z)->torch.Tensor: # (n,d) -> (n, classes of all APIs)
         "The logarithms of the predicted answers"
-        return torch.cat([o.log_softmax(1) for o in self.heads(z).split(self.ways.tolist(), 1)], 1)
+        return torch.cat([o.log_softmax(1) for o in self.heads(z).split(self.each, 1)], 1)
 
     def forward(self, z):
-        roots = (self.log_probs(z)/2).exp()/len(self.ways)**.5
+        roots = (self.log_probs(z)/2).exp()/len(self.each)**.5
         return self.length*torch.cat([OWN*F.normalize(z), roots], 1)
 
 def predict_answers(
@@ -258,7 +259,9 @@ def scale_features(
     x:torch.Tensor      # some images (n,c,h,w), to see whether it works
 )->bool:                # whether it could be done; otherwise the model is left as it was
     "Multiply all features by a number: in the length of `Answers`, or in the weights of the last batch normalisation, or of the last two"
-    if model.answers: return bool(model.answers.length.mul_(by))
+    if model.answers:
+        model.answers.length.mul_(by)
+        return True
     before, layers = model.backbone(x), [m for m in model.modules() if isinstance(m, BatchNorm)]
     for last in layers[-1:], layers[-2:]:
         params = [p for m in last for p in m.parameters()]

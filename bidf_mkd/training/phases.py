@@ -95,7 +95,7 @@ def distil_jointly(run:Run, kind:str, x:torch.Tensor, p:torch.Tensor)->Iterator[
     "Distil the answers of all APIs (n, classes of all) to images (n,c,h,w) into the backbone, with a head for each API"
     cfg, known, ways = run.cfg, ~p.isnan(), [a.way for a in run.apis]
     if not cfg.joint_steps or not known.any(): return
-    backbone, answers = run.model.backbone, run.model.answers
+    backbone, answers = run.model.backbone, run.model.answers if cfg.answers else None
     if answers: backbone = backbone[0]
     else: answers = seeded(cfg.seed, Answers, run.model.head.in_features, ways).to(run.device) # thrown away at the end
     with torch.no_grad(): answers.heads.weight[~known.any(0)] = 0. # what an API that was left out would answer is the same for all images
