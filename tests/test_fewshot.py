@@ -132,8 +132,9 @@ def test_export(whole, folders):
     assert [p.name for p in folders.glob('model.onnx*')] == ['model.onnx']
 
 @torch.no_grad()
-@pytest.mark.parametrize('model', [seeded(0, resnet10, 5, 1, 32), predict_answers(seeded(0, conv4, 5, 1, 32), (5, 3))], ids=['resnet', 'with answers'])
-def test_saved_and_exported(model, tmp_path):
+@pytest.mark.parametrize('build, ways', [(resnet10, ()), (conv4, (5, 3))], ids=['resnet', 'with answers'])
+def test_saved_and_exported(build, ways, tmp_path):
+    model = predict_answers(seeded(0, build, 5, 1, 32), ways)
     FewShotClassifier(model).save(tmp_path/'m.safetensors')
     assert command_here('export', tmp_path/'m.safetensors', '--onnx', tmp_path/'m.onnx')[0] == 0
     again, x = FewShotClassifier.load(tmp_path/'m.safetensors').model, torch.rand(3, 1, 32, 32)
