@@ -200,9 +200,14 @@ def evaluate(
     return evaluate_all(model, episodes, [(classifier, transductive)], lr, steps)[classifier, transductive]
 
 # %% ../nbs/11_evaluation.ipynb #57480cca
-def protocols_for(queries:str)->list[tuple[str, bool]]: # `queries`: a name in `QUERIES`
+def protocols_for(
+    queries:str,                # a name in `QUERIES`
+    classifiers:Sequence[str]=()# only these, of those in `PROTOCOLS`; empty: all
+)->list[tuple[str, bool]]:
     "The protocols in a table; to those that classify each query by itself, proportions make no difference"
-    return [(c, transductive) for c, transductive in PROTOCOLS if transductive or queries == 'balanced']
+    known = list(dict.fromkeys(c for c, _ in PROTOCOLS))
+    if bad := [c for c in classifiers if c not in known]: raise ValueError(f'classifiers: expected some of {", ".join(known)}, got {bad[0]!r}')
+    return [(c, transductive) for c, transductive in PROTOCOLS if c in (classifiers or known) and (transductive or queries == 'balanced')]
 
 def table_rows(
     models:dict[str, nn.Module],            # name of the method -> model; the first is the reference
@@ -210,7 +215,8 @@ def table_rows(
     split:str='meta_test',
     way:int=5,
     lr:float=.01, steps:int=10,             # of the fine-tuning
-    unbalanced:dict[int, Sequence[Task]]={} # shot -> the same episodes with unbalanced queries
+    unbalanced:dict[int, Sequence[Task]]={}, # shot -> the same episodes with unbalanced queries
+    classifiers:Sequence[str]=()            # see `protocols_for`
 )->list[dict]:
     "One row per method, shot, kind of queries and protocol; `gain` is the paired difference to the first method"
     percent = lambda v: round(100*v, 2)
@@ -218,7 +224,7 @@ def table_rows(
     if other := unbalanced.keys() - episodes.keys(): raise ValueError(f'unbalanced: expected shots of the other episodes, got {min(other)}')
     for (method, model), (shot, tasks) in product(models.items(), episodes.items()):
         kinds = dict(balanced=tasks) | ({'unbalanced': unbalanced[shot]} if shot in unbalanced else {})
-        found = evaluate_queries(model, kinds, {q: protocols_for(q) for q in kinds}, lr, steps)
+        found = evaluate_queries(model, kinds, {q: protocols_for(q, classifiers) for q in kinds}, lr, steps)
         for queries, (protocol, scores) in ((q, item) for q, own in found.items() for item in own.items()):
             gain, gain_ci95 = paired(scores, reference.setdefault((shot, queries, protocol), scores))
             rows.append(dict(method=method, way=way, shot=shot, classifier=protocol[0], transductive=protocol[1], queries=queries,

@@ -330,6 +330,16 @@ def test_dry_run_and_other_code(toy, tmp_path):
     toy.write_text(toy.read_text().replace('x*x', 'x+x'))
     with pytest.raises(ValueError, match='another folder'): sweep(toy, [{}], tmp_path/'toy')
 
+def test_each_seed_has_its_own_zoo(tmp_path):
+    table = sweep(find_file('estimator', '.ipynb'), grid(seed=[3, 4], q=1, images=2, api_steps=2, zoo=str(tmp_path/'zoo {seed}')), tmp_path/'out')
+    assert list(table.state) == ['done']*2, list(table.error)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.glob('zoo*/*.safetensors')) == ['zoo 3/000.safetensors', 'zoo 4/000.safetensors']
+
+def test_a_classifier_that_is_none_is_told_before_a_query(tmp_path):
+    code, out, err = said('run', 'bidf_mkd', '-f', 'quick', '-p', 'classifiers', 'prototype,whitened', '--out', tmp_path/'run')
+    assert code == 1 and "expected some of finetune_blank, finetune, prototype, transductive, got 'whitened'" in err, err
+    assert not list(tmp_path.glob('run/zoo/*')) and not (tmp_path/'run'/'run.checkpoint').exists()
+
 def test_presets_fit_their_notebook():
     notebook = find_file('bidf_mkd', '.ipynb')
     for path in (NBS/'experiments').glob('*.yaml'): complete_params(notebook, read_preset(path))
