@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from ..api import count_of
-from ..batch import EXECUTORS, check_limits, check_run, code_digest, complete_params, describe_progress, execute, find_file
+from ..batch import EXECUTORS, at_a_glance, check_limits, check_run, code_digest, complete_params, describe_progress, execute, find_file
 from ..batch import parse_values, parse_words, plan_runs, read_json, read_preset, read_sweep, results, sweep, workers, write_report
 
 # %% ../../nbs/cli/1_runs.ipynb #3fa4cd7f
@@ -93,7 +93,7 @@ def run_results(args):
         print(out/'results.parquet')
     if args.plot: print(write_report(out))
     if args.csv: print(table.to_csv(index=False), end='')
-    elif not (args.parquet or args.plot): print(table.dropna(axis=1, how='all').to_string(index=False))
+    elif not (args.parquet or args.plot): print(at_a_glance(out).to_string(index=False))
 
 # %% ../../nbs/cli/1_runs.ipynb #4d1843ed
 def add_run(commands):
