@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import copy
 
 import torch
+from bidf_mkd.api import resized
 from bidf_mkd.batch import write_json
 from bidf_mkd.demo import plan_for
 from bidf_mkd.data import Episodes, as_float, domain
@@ -22,10 +23,11 @@ from bidf_mkd.training import meta_train
 from bidf_mkd.training.phases import run_phases
 from bidf_mkd.training.run import Run
 from bidf_mkd.zoo import Zoo, scenario
+from folder import make
 from queries import HERE, papers_method, write
 
-SMALL = dict(apis=6, api_steps=60)                                  # of several architectures: ResNets are slow to train and to ask
-LITTLE = dict(procedural=1000, images=8, query=5, joint_steps=1000, prototype_steps=300, budget=30_000) # and so is what is asked of them
+WAYS = 3, 5, 8, 10  # classes of APIs of several architectures, one after the other. ResNets are slow to train and to ask:
+LITTLE = dict(procedural=2000, joint_steps=1000, prototype_steps=330, budget=80_000) # less is asked and learned
 
 KEY = 'scenario', 'dataset', 'seed', 'arch', 'method'
 FIRST, SAME = 'random initialisation', 'procedural images alone'
@@ -36,9 +38,11 @@ UNLABELLED, LABELLED = 'ours, asked about real images', 'real images with their 
 def methods(cfg, zoo, n):
     "Settings, the APIs that are asked, and the phase that it ends with"
     best = max(range(n), key=lambda i: zoo.card(i)['accuracy'])
-    others = {k: (replace(cfg, **own), range(n), '') for k, own in BUDGETS.items()} if n == 20 else {}
-    return {SAME: (cfg, range(n), 'support'), 'ours': (cfg, range(n), '')} | others | {"paper's method": (papers_method(cfg, n), range(n), ''),
-            'single best API': (cfg, [best], ''),
+    alike = len({len(zoo.card(i)['classes']) for i in range(n)}) == 1 # as the trained head of the paper's method needs them
+    budgets = {k: (replace(cfg, **own), range(n), '') for k, own in BUDGETS.items()} if alike and n == 20 else {}
+    paper = {"paper's method": (papers_method(cfg, n), range(n), '')} if alike else {}
+    return {SAME: (cfg, range(n), 'support'), 'ours': (cfg, range(n), '')} | budgets | paper | {
+            'single best API': (cfg if alike else replace(cfg, head='support'), [best], ''),
             'without meta-learning': (replace(cfg, distil_steps=0, replay_steps=0, prototype_steps=0, final_steps=0), range(n), '')}
 
 def asked_about(images):
@@ -66,24 +70,29 @@ def timed(run, clock):
 
 def place(zoo, arch, method, suffix): return zoo.path/f"{arch} {method}{suffix}".replace(' ', '-')
 
+def asked(zoo, i, shape):
+    "API `i`, for images of a shape"
+    api = zoo.api(i)
+    return api if api.shape == shape else resized(api, shape)
+
 def learned(zoo, model, arch, method, cfg, which, end='', start=meta_train):
     "A meta model that has learned from some of the APIs, the queries and the seconds that it took"
     files = lambda method: [place(zoo, arch, method, suffix) for suffix in ('.checkpoint', '.seconds')]
     checkpoint, clock = files(method)
     if method == 'ours' and not checkpoint.exists(): # the same until then
         for mine, theirs in zip(files(method), files(SAME)): copy(theirs, mine)
-    apis = [zoo.api(i) for i in which]
+    apis = [asked(zoo, i, model.shape) for i in which]
     seconds = timed(itertools.takewhile(lambda r: r['kind'] != end, start(model, apis, cfg, checkpoint)), clock)
     return model, sum(a.n_queries for a in apis), seconds
 
 def all_methods(kind, name, folder, seed, arch):
     "The zoo, and for each method its settings and a function that gives its meta model, the queries and the seconds that it took"
     main, plan = domain(name), plan_for(name, seed)
-    if kind != 'ss': plan = replace(plan, **SMALL, cfg=replace(plan.cfg, **LITTLE))
-    domains = [main, domain('glyphs' if name != 'glyphs' else 'cifar_fs')] if kind == 'mh' else [main]
+    if kind != 'ss': plan = replace(plan, apis=20, api_steps=60, cfg=replace(plan.cfg, **LITTLE))
+    domains = [main, domain('glyphs' if name != 'glyphs' else 'cifar_fs'), domain(make(folder/'grey28'), 28, 1)] if kind == 'mh' else [main]
     loaded, cfg, n = {d.name: d.load('meta_train') for d in domains}, plan.cfg, plan.apis
     zoo = Zoo(folder/f'accuracy_{kind}_{name}_{seed}_{n}')
-    list(zoo.build(scenario(kind, domains, n, seed=seed), loaded, plan.api_steps))
+    list(zoo.build(scenario(kind, domains, n, 5 if kind == 'ss' else WAYS, seed), loaded, plan.api_steps))
     first = lambda: seeded(seed, architecture(arch), 5, *main.shape[:2])
     x, y, _ = loaded[name]
     generator = lambda: torch.Generator().manual_seed(seed)

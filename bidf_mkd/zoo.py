@@ -32,22 +32,23 @@ def scenario(
     kind:str,                  # 'ss', 'sh' or 'mh'
     domains:Sequence[Domain],  # 'ss' and 'sh' use the first only
     n:int=10,                  # number of APIs
-    way:int=5,                 # classes of each
+    way:int|Sequence[int]=5,   # classes of each; several: of one after the other, and then from the first again
     seed:int=0
 )->list[Spec]:
     "The APIs of a scenario; the classes of a data set are dealt out until all have been used, and then dealt out again"
     if kind not in ('ss', 'sh', 'mh'): raise ValueError(f"scenario: expected 'ss', 'sh' or 'mh', got {kind!r}")
     domains, archs = list(domains)[:None if kind == 'mh' else 1], list(ARCHITECTURES)[:1 if kind == 'ss' else None]
+    ways = [way] if isinstance(way, int) else list(way)
     for d in domains:
-        if len(d.classes['meta_train']) < way:
-            raise ValueError(f'{d.name} has {len(d.classes["meta_train"])} meta-train classes, too few for {way}-way APIs')
+        if len(d.classes['meta_train']) < max(ways):
+            raise ValueError(f'{d.name} has {len(d.classes["meta_train"])} meta-train classes, too few for {max(ways)}-way APIs')
     decks, specs = {d.name: [] for d in domains}, []
     rng = np.random.default_rng(seed)
     for i in range(n):
-        d = domains[i % len(domains)]
+        d, w = domains[i % len(domains)], ways[i % len(ways)]
         deck = decks[d.name]
-        if len(deck) < way: deck[:] = rng.permutation(d.classes['meta_train']).tolist()
-        specs.append(Spec(d.name, tuple(deck.pop() for _ in range(way)), archs[i//len(domains) % len(archs)], d.shape, seed*1000 + i))
+        if len(deck) < w: deck[:] = rng.permutation(d.classes['meta_train']).tolist()
+        specs.append(Spec(d.name, tuple(deck.pop() for _ in range(w)), archs[i//len(domains) % len(archs)], d.shape, seed*1000 + i))
     return specs
 
 # %% ../nbs/12_zoo.ipynb #47dda8e9
