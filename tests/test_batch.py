@@ -17,9 +17,10 @@ from bidf_mkd.training import PRESETS, Config
 from project import NBS, code_cells, command, command_here, finish, read
 
 PARAMETERS = "x = 1  # a number\nseconds = 0.1  # to sleep\nout = ''  # folder of the run"
-WORK = """import json, pathlib, time
+WORK = """import json, os, pathlib, time
 folder = pathlib.Path(out)
 assert x != 13, 'bad luck'
+(folder/'worker').write_text(str(os.getppid()))
 with open(folder/'begun', 'a') as f: f.write('.')
 time.sleep(seconds)"""
 END = """with open(folder/'ended', 'a') as f: f.write('.')
@@ -51,13 +52,12 @@ def write_sweep(path, **settings):
 
 def test_a_killed_worker_loses_and_doubles_nothing(toy, tmp_path):
     params = grid(x=list(range(6)), seconds=2.)
-    begun, ended = (lambda: len(count(tmp_path/'dask', 'begun'))), (lambda: len(count(tmp_path/'dask', 'ended')))
+    def at_work(): return [p for p in (tmp_path/'dask').glob('*/worker') if p.with_name('begun').exists() and not p.with_name('ended').exists()]
     with workers('dask', 2) as executor:
-        pids = executor._client.run(os.getpid)
         killed = []
         def kill():
-            wait_until(lambda: ended() >= 2 and begun() - ended() == 2)         # both workers are in the middle of a run
-            killed.append(os.kill(next(iter(pids.values())), signal.SIGKILL))
+            wait_until(lambda: len(count(tmp_path/'dask', 'ended')) >= 2 and at_work()) # a worker is in the middle of a run
+            killed.append(os.kill(int(at_work()[0].read_text()), signal.SIGKILL))
         thread = Thread(target=kill)
         thread.start()
         table = sweep(toy, params, tmp_path/'dask', executor)
