@@ -12,13 +12,15 @@ from bidf_mkd.data import draw, glyph_classes
 HERE = Path(__file__).parent
 
 def make(root, size=28, per_class=60):
-    "A class-folder tree of grey characters, one file an image; its path"
+    "A class-folder tree of grey characters, one file an image, unless it is there; its path"
+    part = root.with_name(f'{root.name}.part')
+    if root.exists(): return root
     for split, classes in glyph_classes().items():
         for i, c in enumerate(classes):
-            folder = root/split/f'{split.removeprefix("meta_")}{i:03}'
+            folder = part/split/f'{split.removeprefix("meta_")}{i:03}'
             folder.mkdir(parents=True, exist_ok=True)
             for j, image in enumerate(draw(c, per_class, size, channels=1, seed=7)): Image.fromarray(image[0].numpy()).save(folder/f'{j:03}.png')
-    return root
+    return part.rename(root)
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)

@@ -6,9 +6,9 @@
 __all__ = ['COLUMNS', 'CARDS', 'STATES', 'NO_WORK', 'EXECUTORS', 'SWEEP', 'grid', 'verbatim', 'read_code', 'defaults',
            'check_type', 'complete_params', 'write_json', 'read_json', 'ProgressFile', 'describe_progress', 'is_ours',
            'begun_with', 'check_run', 'run_once', 'code_digest', 'execute', 'Run', 'is_locked', 'plan_runs', 'Serial',
-           'sweep', 'check_limits', 'write_sweep_card', 'submit_runs', 'results', 'varied_and_measured', 'cell',
-           'at_a_glance', 'threads_for', 'init_worker', 'Processes', 'workers', 'dask_client', 'packaged_notebooks',
-           'find_file', 'read_preset', 'parse_words', 'parse_values', 'read_sweep', 'write_report']
+           'sweep', 'check_limits', 'write_sweep_card', 'submit_runs', 'results', 'threads_for', 'init_worker',
+           'Processes', 'workers', 'dask_client', 'packaged_notebooks', 'find_file', 'read_preset', 'parse_words',
+           'parse_values', 'read_sweep', 'write_report']
 
 # %% ../nbs/19_batch.ipynb #149490ac
 import ast, difflib, itertools, json, os, shutil, signal, time
@@ -297,35 +297,6 @@ def results(
         rows.append(dict(run=path.parent.name, state=run.state) | params | done | {k: card.get(k) for k in ('duration', 'attempt', 'error')}
                     | dict(progress=describe_progress(path.parent)))
     return pd.DataFrame(rows)
-
-# %% ../nbs/19_batch.ipynb #c4d1f08e
-def varied_and_measured(
-    table:'pd.DataFrame',   # of `results`
-    out:str|Path            # the folder of the sweep
-)->tuple[list[str], list[str]]:
-    "The parameters that are not the same in all runs, and what was measured"
-    params = read_json(Path(out)/'sweep.json')['parameters']
-    varied = [k for k in params if k in table and table[k].astype(str).nunique() > 1]
-    return varied, [k for k in table if k not in (*params, *COLUMNS) and not k.endswith('_ci95')]
-
-def cell(row, name:str)->str: # `row`: of a table of results
-    "A value as text, with its 95% interval where that is known"
-    v, ci95 = row[name], row.get(f'{name}_ci95')
-    if v is None or v != v: return '' # NaN
-    if isinstance(v, (str, bool)) or not hasattr(v, '__float__'): return str(v)
-    if abs(v) >= 1000: return f'{v:,.0f}'
-    return f'{v:.4g}' + ('' if ci95 is None or ci95 != ci95 else f' ± {ci95:.2g}')
-
-def at_a_glance(
-    out:str|Path    # the folder of a sweep
-)->'pd.DataFrame':    # of text
-    "What people want to know of the runs of a sweep: parameters that vary, and what was measured"
-    table = results(out)
-    varied, measured = varied_and_measured(table, out)
-    shown = [k for k in ('run', 'state', *varied, *measured, 'duration', 'error', 'progress') if k in table]
-    text = table.apply(lambda row: {k: cell(row, k) for k in shown}, axis=1, result_type='expand')
-    text['run'] = text.run.str.rsplit('-', n=1).str[-1] # the end of the name is enough
-    return text.loc[:, (text != '').any()]
 
 # %% ../nbs/19_batch.ipynb #495645d5
 EXECUTORS = 'serial', 'processes', 'dask'

@@ -32,13 +32,14 @@ def scenario(
     kind:str,                  # 'ss', 'sh' or 'mh'
     domains:Sequence[Domain],  # 'ss' and 'sh' use the first only
     n:int=10,                  # number of APIs
-    way:int|Sequence[int]=5,   # classes of each; several: of one after the other, and then from the first again
+    way:int|Sequence[int]=5,   # classes of each; several numbers are used in turn
     seed:int=0
 )->list[Spec]:
-    "The APIs of a scenario; the classes of a data set are dealt out until all have been used, and then dealt out again"
+    "The APIs of a scenario; the classes of a data set are dealt out until too few are left for the next API, and then dealt out again"
     if kind not in ('ss', 'sh', 'mh'): raise ValueError(f"scenario: expected 'ss', 'sh' or 'mh', got {kind!r}")
     domains, archs = list(domains)[:None if kind == 'mh' else 1], list(ARCHITECTURES)[:1 if kind == 'ss' else None]
     ways = [way] if isinstance(way, int) else list(way)
+    if not ways or min(ways) < 2: raise ValueError(f'way: expected 2 classes or more, got {way}')
     for d in domains:
         if len(d.classes['meta_train']) < max(ways):
             raise ValueError(f'{d.name} has {len(d.classes["meta_train"])} meta-train classes, too few for {max(ways)}-way APIs')

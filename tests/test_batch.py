@@ -12,9 +12,10 @@ from distributed import LocalCluster
 
 from bidf_mkd.api import Api
 from bidf_mkd.journal import Journal
-from bidf_mkd.batch import complete_params, defaults, find_file, grid, plan_runs, read_json, read_preset, results, sweep, workers
+from bidf_mkd.batch import complete_params, defaults, find_file, grid, plan_runs, read_json, read_preset, read_sweep, results, sweep, workers
+from bidf_mkd.demo import PLANS
 from bidf_mkd.training import PRESETS, Config
-from project import NBS, code_cells, command, command_here, finish, read
+from project import NBS, ROOT, code_cells, command, command_here, finish, read
 
 PARAMETERS = "x = 1  # a number\nseconds = 0.1  # to sleep\nout = ''  # folder of the run"
 WORK = """import json, os, pathlib, time
@@ -38,9 +39,10 @@ def said(*args, **env): return finish(command(*args, **env))
 
 def wait_until(true, seconds=120):
     until = time.monotonic() + seconds
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < until, 'waited in vain'
         time.sleep(.05)
+    return found
 
 def row(table): return table.set_index('x').y.sort_index().to_dict()
 
@@ -52,12 +54,13 @@ def write_sweep(path, **settings):
 
 def test_a_killed_worker_loses_and_doubles_nothing(toy, tmp_path):
     params = grid(x=list(range(6)), seconds=2.)
-    def at_work(): return [p for p in (tmp_path/'dask').glob('*/worker') if p.with_name('begun').exists() and not p.with_name('ended').exists()]
+    def at_work(): # runs of two seconds that began less than one ago
+        return [p.with_name('worker') for p in (tmp_path/'dask').glob('*/begun') if time.time() - p.stat().st_mtime < 1]
     with workers('dask', 2) as executor:
         killed = []
         def kill():
-            wait_until(lambda: len(count(tmp_path/'dask', 'ended')) >= 2 and at_work()) # a worker is in the middle of a run
-            killed.append(os.kill(int(at_work()[0].read_text()), signal.SIGKILL))
+            worker, *_ = wait_until(lambda: len(count(tmp_path/'dask', 'ended')) >= 2 and at_work())
+            killed.append(os.kill(int(worker.read_text()), signal.SIGKILL))
         thread = Thread(target=kill)
         thread.start()
         table = sweep(toy, params, tmp_path/'dask', executor)
@@ -224,6 +227,10 @@ def test_a_run_of_another_is_no_row(tmp_path):
         (tmp_path/name/'run.json').write_text(json.dumps(card))
     assert list(results(tmp_path).run) == ['ours'] and command_here('results', tmp_path)[0] == 0
 
+def test_a_sweep_without_a_run(tmp_path):
+    (tmp_path/'sweep.json').write_text(json.dumps(dict(notebook='toy.ipynb', code='', parameters=['x'])))
+    assert command_here('results', tmp_path)[:2] == (0, 'no run yet\n')
+
 HEAD = b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}'
 NO_NOTEBOOKS = {'no JSON': b'x = 1', 'no UTF-8': b'{"cells": "\xff"}', 'empty': b'', 'a list': b'[]', 'no cells': HEAD + b'}',
                 'cells of text': HEAD + b', "cells": "x"}',
@@ -335,7 +342,7 @@ def test_each_seed_has_its_own_zoo(tmp_path):
     assert list(table.state) == ['done']*2, list(table.error)
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.glob('zoo*/*.safetensors')) == ['zoo 3/000.safetensors', 'zoo 4/000.safetensors']
 
-def test_a_classifier_that_is_none_is_told_before_a_query(tmp_path):
+def test_an_unknown_classifier_is_told_before_a_query(tmp_path):
     code, out, err = said('run', 'bidf_mkd', '-f', 'quick', '-p', 'classifiers', 'prototype,whitened', '--out', tmp_path/'run')
     assert code == 1 and "expected some of finetune_blank, finetune, prototype, transductive, got 'whitened'" in err, err
     assert not list(tmp_path.glob('run/zoo/*')) and not (tmp_path/'run'/'run.checkpoint').exists()
@@ -350,6 +357,17 @@ def test_presets_fit_their_notebook():
         same = [f.name for f in fields(Config) if f.name not in ('budget', 'budget_per_api', 'visits', 'seed', 'flip')]
         assert {k: said[k] for k in same} == {k: getattr(PRESETS[preset], k) for k in same}
         assert said['flip'] == (said['dataset'] != 'glyphs'), 'mirrored photographs are of the same class, mirrored characters are not'
+
+def test_the_sweep_for_photographs_is_of_their_plan():
+    notebook, params, *_ = read_sweep(ROOT/'benchmarks'/'photos.yaml')
+    plan, shares = PLANS['photos'], dict(procedural=2, budget=2, joint_steps=3, prototype_steps=3)
+    for o in params:
+        said = complete_params(notebook, o)
+        for f in fields(Config):
+            if f.name not in ('seed', 'answers', 'replay_steps', 'budget_per_api'):
+                value = getattr(plan.cfg, f.name)
+                assert said[f.name] == (value//shares[f.name] if f.name in shares else value), f.name
+    assert any((o['arch'], o['answers'], o['replay_steps']) == (plan.arch, plan.cfg.answers, plan.cfg.replay_steps) for o in params)
 
 @pytest.mark.parametrize('name', ['bidf_mkd', 'recovery', 'estimator', 'ablation', 'report'])
 def test_every_parameter_is_explained(name):

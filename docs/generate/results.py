@@ -106,7 +106,7 @@ def accuracy():
     "A line for each method; a cell has 1-shot and 5-shot"
     results = read('accuracy')
     yield hardware(results)
-    for (scenario, dataset, arch), own in grouped(results['rows'], 'scenario', 'dataset', 'arch'):
+    for (scenario, dataset, apis, arch), own in grouped(results['rows'], 'scenario', 'dataset', 'apis', 'arch'):
         cells = {k: list(some) for k, some in grouped(only(own, transductive=True), 'method', 'classifier', 'queries', 'shot')} # a row for each seed
         def both(m, head, key='mean', form='.1f'):
             at = [cells[(m, *HEADS[head], shot)] for shot in (1, 5)]
@@ -115,7 +115,7 @@ def accuracy():
         def behind(m): return both(m, 'prototype', 'ours_minus_method', '+.1f') if m != 'ours' else ''
         def asked(m): return count(mean(r['n_queries'] for r in cells[m, 'prototype', 'balanced', 1]))
         def seeds(m): return len(cells[m, 'prototype', 'balanced', 1])
-        yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}' + f', meta model {arch}'*(arch != 'conv4')
+        yield f'### {SCENARIOS[scenario]}: {DATA[dataset]}, {apis} APIs' + f', meta model {arch}'*(arch != 'conv4')
         yield f'{cells["ours", "prototype", "balanced", 1][0]["n"]} tasks; 1-shot, 5-shot.'
         known = [m for m in ORDER if (m, 'prototype', 'balanced', 1) in cells]
         yield table(known, method=method_name, **{head: column(head) for head in HEADS},
