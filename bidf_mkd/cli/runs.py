@@ -45,7 +45,7 @@ def at_a_glance(
     "A table of results for reading: parameters that vary, and what was measured"
     varied, measured = varied_and_measured(table, params)
     known = [k for k in ('run', 'state', *varied, *measured, 'duration', 'error', 'progress') if k in table]
-    text = table[known].fillna('').astype(str)
+    text = table[known].astype(object).where(table[known].notna(), '').astype(str)
     for k in known:
         if k in measured or k == 'duration': text[k] = [measured_text(row, k) for _, row in table.iterrows()]
     text['run'] = text.run.str.rsplit('-', n=1).str[-1]
